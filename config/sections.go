@@ -1,0 +1,227 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// What is in the design and not in this version answers for itself.
+const (
+	withTheDoor   = "comes with the door (TLS and logins), which is not in this version; leave it out"
+	withFallbacks = "comes with fallbacks, which are not in this version; leave it out"
+	withArchive   = "comes with the archive, which is not in this version; leave it out"
+	withPriority  = "comes with priority classes, which are not in this version; leave it out"
+)
+
+// config reads the whole file. What is wrong gets its default, so that the rest can be checked too.
+func (d *decoder) config(root *value) *Config {
+	f := d.fields(root, []string{"version", "listen", "data", "systems", "streams"}, nil)
+	d.version(root, f["version"])
+	c := &Config{Listen: d.listen(f["listen"]), Data: d.data(root, f["data"])}
+	c.Systems = d.systems(root, f["systems"])
+	c.Streams = d.streams(root, f["streams"])
+	return c
+}
+
+func (d *decoder) version(root, v *value) {
+	if v == nil {
+		d.wrong(root, "version is missing; the file begins with: version: 1")
+		return
+	}
+	if d.isScalar(v, "1") && v.text != "1" {
+		d.wrong(v, "%s is not a version that this program knows; want 1", v.said())
+	}
+}
+
+func (d *decoder) listen(v *value) Listen {
+	f := d.fields(v, []string{"kafka", "http"}, nil)
+	kafka := d.fields(f["kafka"], []string{"address", "advertise"}, map[string]string{"tls": withTheDoor, "sasl": withTheDoor})
+	http := d.fields(f["http"], []string{"address"}, map[string]string{"tls": withTheDoor, "auth": withTheDoor})
+	l := Listen{
+		Kafka: KafkaListener{Address: d.bind(kafka["address"], "127.0.0.1:19092")},
+		HTTP:  HTTPListener{Address: d.bind(http["address"], "127.0.0.1:8790")},
+	}
+	l.Kafka.Advertise = d.text(kafka["advertise"], l.Kafka.Address)
+	d.hostPort(kafka["advertise"], l.Kafka.Advertise, true)
+	return l
+}
+
+// bind returns an address to listen on.
+func (d *decoder) bind(v *value, fallback string) string {
+	address := d.text(v, fallback)
+	if v == nil || address == fallback || !d.hostPort(v, address, true) {
+		return fallback
+	}
+	if !loopback(address) {
+		d.wrong(v, "%s is not loopback, and whoever reaches the port may write: until logins and TLS are in, listeners bind to 127.0.0.1, [::1] or localhost only", v.said())
+	}
+	return address
+}
+
+// minDataSize is room for a few segments.
+const minDataSize = 16 * MiB
+
+func (d *decoder) data(root, v *value) Data {
+	f := d.fields(v, []string{"dir", "max_size"}, nil)
+	data := Data{Dir: d.text(f["dir"], ""), MaxSize: d.size(f["max_size"], 10*GiB)}
+	if f["dir"] == nil && (v == nil || !v.broken) {
+		at := v
+		if at == nil {
+			at = root
+		}
+		d.found(Error, at.line, at.column, "data.dir", "is missing; name the directory that holds the log")
+	}
+	if data.MaxSize < minDataSize && !f["max_size"].broken {
+		d.wrong(f["max_size"], "%s is too little for a log; want at least %s", f["max_size"].said(), minDataSize)
+	}
+	return data
+}
+
+func (d *decoder) systems(root, v *value) []System {
+	if v == nil || !v.broken && (v.kind == nothing || v.kind == mapping && len(v.entries) == 0) {
+		d.found(Error, root.line, root.column, "systems", "is missing; say where streams go: systems: { primary: { kafka: { bootstrap.servers: \"host:9092\" } } }")
+		return nil
+	}
+	if v.broken {
+		return nil
+	}
+	if v.kind != mapping {
+		d.wrong(v, "want a mapping of names to systems, not %s", v.kind)
+		return nil
+	}
+	var systems []System
+	for _, e := range v.entries {
+		if !goodName.MatchString(e.key) {
+			d.found(Error, e.line, e.column, e.value.path, "%q is not a name; use letters, digits, '-', '_' and '.', at most 64", e.key)
+		}
+		later := make(map[string]string)
+		for _, kind := range []string{"pulsar", "kinesis", "rabbitmq", "s3", "azure"} {
+			later[kind] = "systems of this kind are not in this version; want kafka"
+		}
+		f := d.fields(e.value, []string{"kafka"}, later)
+		if f["kafka"] == nil && (e.value.kind == nothing || e.value.kind == mapping && len(e.value.entries) == 0) {
+			d.wrong(e.value, "says no kind; write kafka: { bootstrap.servers: \"host:9092\" }")
+		}
+		system := System{Name: e.key}
+		if f["kafka"] != nil {
+			system.Kafka = d.kafka(f["kafka"])
+		}
+		systems = append(systems, system)
+	}
+	return systems
+}
+
+func (d *decoder) streams(root, v *value) []Stream {
+	if v == nil || !v.broken && (v.kind == nothing || v.kind == list && len(v.items) == 0) {
+		d.found(Error, root.line, root.column, "streams", "is missing; without a stream no topic is accepted: streams: [{ name: all, topics: [\"*\"], to: primary }]")
+		return nil
+	}
+	if v.broken {
+		return nil
+	}
+	if v.kind != list {
+		d.wrong(v, "want a list of streams, not %s", v.kind)
+		return nil
+	}
+	var streams []Stream
+	for _, item := range v.items {
+		streams = append(streams, d.stream(item))
+	}
+	return streams
+}
+
+func (d *decoder) stream(v *value) Stream {
+	f := d.fields(v, []string{"name", "topics", "to", "acks", "ack_patience", "when_isolated", "retain"}, map[string]string{
+		"fallback": withFallbacks, "archive": withArchive, "priority": withPriority,
+	})
+	s := Stream{
+		Name:         d.name(f["name"]),
+		Topics:       d.topics(v, f["topics"]),
+		To:           d.text(f["to"], ""),
+		Acks:         Acks(d.choice(f["acks"], string(AcksRemote), string(AcksRemote), string(AcksWAL))),
+		AckPatience:  d.duration(f["ack_patience"], 1500*time.Millisecond),
+		WhenIsolated: WhenIsolated(d.choice(f["when_isolated"], string(Accept), string(Accept), string(Reject))),
+		Retain:       d.duration(f["retain"], time.Hour),
+	}
+	if v.kind == nothing && !v.broken {
+		d.wrong(v, "is empty; want { name: …, topics: […], to: … }")
+		return s
+	}
+	if f["name"] == nil && v.kind == mapping {
+		d.found(Error, v.line, v.column, v.path+".name", "is missing")
+	}
+	d.patience(f["ack_patience"], s.AckPatience)
+	if s.Acks == AcksWAL {
+		if f["ack_patience"] != nil {
+			d.warn(f["ack_patience"], "has no effect with acks: wal, which never waits for the target")
+		}
+		if f["when_isolated"] != nil && s.WhenIsolated == Reject {
+			d.wrong(f["when_isolated"], "contradicts acks: wal, which acks from the log alone; want acks: remote")
+		}
+	}
+	if f["retain"] != nil && !f["retain"].broken && s.Retain == 0 {
+		d.warn(f["retain"], "without retained payload, what the target loses after it was confirmed cannot be sent again")
+	}
+	return s
+}
+
+// Bounds of ack_patience: below the first, a healthy target would look silent; above the second, clients give up first
+// (30 s is the request timeout of most).
+const (
+	minPatience = 10 * time.Millisecond
+	maxPatience = 20 * time.Second
+)
+
+func (d *decoder) patience(v *value, patience time.Duration) {
+	if v != nil && !v.broken && (patience < minPatience || patience > maxPatience) {
+		d.wrong(v, "%s is not between %s and %s: a target would look silent at once, or clients would give up first",
+			v.said(), minPatience, maxPatience)
+	}
+}
+
+func (d *decoder) topics(stream, v *value) []string {
+	if v == nil {
+		if stream.kind == mapping {
+			d.found(Error, stream.line, stream.column, stream.path+".topics", "is missing; write topics: [\"*\"] for all topics")
+		}
+		return nil
+	}
+	if v.broken {
+		return nil
+	}
+	if v.kind != list {
+		if v.kind == text && v.text != "" && !v.secret {
+			d.wrong(v, "want a list; write [%q]", v.text)
+		} else {
+			d.wrong(v, "want a list of topic names, not %s", v.kind)
+		}
+		return nil
+	}
+	if len(v.items) == 0 {
+		d.wrong(v, "is empty; write [\"*\"] for all topics")
+	}
+	var topics []string
+	for _, item := range v.items {
+		topics = append(topics, d.glob(item))
+	}
+	return topics
+}
+
+// glob returns a pattern that can match a topic, or "".
+func (d *decoder) glob(v *value) string {
+	glob := d.text(v, "")
+	for _, c := range glob {
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("._-*?", c)) {
+			d.wrong(v, "%s cannot match: topics are made of letters, digits, '.', '_' and '-'; * stands for any run of them, ? for one", v.said())
+			return ""
+		}
+	}
+	if len(glob) > maxTopicName && !strings.Contains(glob, "*") {
+		d.wrong(v, "is longer than any topic name (%d)", maxTopicName)
+		return ""
+	}
+	return glob
+}
+
+// maxTopicName is Kafka's limit (org.apache.kafka.common.internals.Topic).
+const maxTopicName = 249

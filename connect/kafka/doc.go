@@ -1,0 +1,24 @@
+// Package kafka holds everything that streamdown says to a Kafka cluster as a client.
+//
+// It speaks on connections of its own instead of a client library's, because two things must be known that libraries
+// hide: in which order requests left on which connection, and which of them may have reached the broker when it ended.
+//
+// A Client keeps at most one admin connection per broker, shared by all its callers (conn.go), for questions:
+//
+//	Look, LookConfigs, Create    topics, leaders, settings; auto-creation is passed on, never caused (rule C7)
+//	NewProducerID, Ask, Scan     our identity there, and what the broker holds of it (rules D1, D3)
+//	EndOffset, EpochEnd, Walk    ends of logs, and whole batches in order
+//	Probe                        does the cluster answer at all
+//
+// A Pipe is one pipelined Produce connection to one broker (pipe.go): batches go out by writev without being copied,
+// answers come back in the order of sending, exactly one per Send, also when the connection dies.
+//
+// Error codes become sink classes in one table, class.go, which names for each code where in Kafka's append path it
+// arises. Ends of connections become a ConnError with a Trouble that tells refused from reset from silent.
+//
+// Needed of the brokers: Kafka 2.1 for scans (KIP-320), 2.8 for Ask (KIP-664) and topic ids (KIP-516); without them
+// the call in question returns an UnsupportedError and the rest works. Only plaintext is spoken; ready in dial.go is
+// the place for TLS and SASL.
+//
+// Stability: may change.
+package kafka

@@ -1,0 +1,4 @@
+// Package streamdown holds the words that every other package speaks.
+//
+// Stability: may change.
+package streamdown

@@ -1,0 +1,175 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/delivery"
+	"github.com/streamdown/streamdown/sink"
+	"github.com/streamdown/streamdown/wal"
+)
+
+// actor is the Forwarder as its Core sees it. Its methods are called in the loop.
+type actor Forwarder
+
+func (a *actor) f() *Forwarder { return (*Forwarder)(a) }
+
+func (a *actor) Read(r Reader, from streamdown.LSN) {
+	f := a.f()
+	size := min(uint64(f.core.durable-from), readSize)
+	f.start(scanWithin, func(context.Context) func(now time.Time) {
+		c := wal.Chunk{Buf: make([]byte, size)} // the batches keep it alive until they are confirmed
+		err := f.opt.Log.Read(&c, from)
+		return func(now time.Time) { f.core.Chunk(now, r, c.Entries, c.Next, err) }
+	})
+}
+
+func (a *actor) Connect(node int32) {
+	f := a.f()
+	f.dials++
+	dial := f.dials
+	f.start(lookWithin, func(ctx context.Context) func(now time.Time) {
+		p, err := f.opt.Target.Dial(ctx, node, nodeDepth, func(tag uint64, answers []sink.Answer, err error) {
+			if err == nil {
+				f.mail.post(func(now time.Time) { f.core.Answered(now, node, tag, answers) })
+				return
+			}
+			f.mail.post(func(now time.Time) { f.lost(now, node, dial, err) })
+		})
+		return func(now time.Time) {
+			if err == nil {
+				f.pipes[node] = link{p, dial}
+			}
+			f.core.Connected(now, node, f.opt.Target.Reset(err), err)
+		}
+	})
+}
+
+// lost closes a dead pipe and tells the Core once, however many sends it left unanswered.
+func (f *Forwarder) lost(now time.Time, node int32, dial uint64, err error) {
+	l, ok := f.pipes[node]
+	if !ok || l.dial != dial {
+		return
+	}
+	delete(f.pipes, node)
+	f.closePipe(l.pipe)
+	f.core.Lost(now, node, f.opt.Target.Reset(err), err)
+}
+
+func (f *Forwarder) closePipe(p Pipe) {
+	f.wg.Add(1)
+	go func() {
+		defer f.wg.Done()
+		_ = p.Close() // it is dead, or to die; what it held is in doubt either way
+	}()
+}
+
+var errClosedByUs = errors.New("connection closed by the gateway")
+
+func (a *actor) Disconnect(node int32) {
+	f := a.f()
+	dial := f.pipes[node].dial
+	f.mail.post(func(now time.Time) { f.lost(now, node, dial, errClosedByUs) })
+}
+
+func (a *actor) Send(node int32, tag uint64, parcels []sink.Parcel) {
+	if l, ok := a.pipes[node]; !ok || !l.pipe.Send(tag, parcels) {
+		a.Disconnect(node)
+	}
+}
+
+func (a *actor) Bind(lane streamdown.LaneID, r BindRequest) {
+	f := a.f()
+	f.question(askWithin, func(ctx context.Context) func(now time.Time) {
+		b, err := f.bind(ctx, lane, r)
+		class := f.opt.Target.Classify(err)
+		return func(now time.Time) { f.core.Bound(now, lane, b, class, err) }
+	})
+}
+
+// bind makes an identity and waits until it is durable: before that nothing may be sent under it (rule C1).
+func (f *Forwarder) bind(ctx context.Context, lane streamdown.LaneID, r BindRequest) (delivery.Binding, error) {
+	b := delivery.Binding{Lane: lane, Cluster: r.Cluster, Topic: r.Topic, PID: r.PID, Epoch: r.Epoch, Base: r.Base}
+	var err error
+	if b.PID < 0 {
+		if b.PID, err = f.producerID(ctx, r.Cluster); err != nil {
+			return b, err
+		}
+	}
+	if b.End, err = f.opt.Target.End(ctx, r.Node, r.TopicPartition); err != nil {
+		return b, err
+	}
+	e := delivery.BindingEntry(b)
+	if _, err := f.opt.Log.Append(e); err != nil {
+		return b, err
+	}
+	return b, f.opt.Log.Wait(ctx, e.End())
+}
+
+func (a *actor) Ask(lane streamdown.LaneID, r AskRequest) {
+	f := a.f()
+	f.question(askWithin, func(ctx context.Context) func(now time.Time) {
+		held, err := f.opt.Target.Ask(ctx, r)
+		class := f.opt.Target.Classify(err)
+		return func(now time.Time) { f.core.Asked(now, lane, held, class, err) }
+	})
+}
+
+func (a *actor) Scan(lane streamdown.LaneID, r ScanRequest) {
+	f := a.f()
+	f.question(scanWithin, func(ctx context.Context) func(now time.Time) {
+		found, err := f.opt.Target.Scan(ctx, r)
+		class := f.opt.Target.Classify(err)
+		return func(now time.Time) { f.core.Scanned(now, lane, found, class, err) }
+	})
+}
+
+func (a *actor) Look() {
+	f := a.f()
+	f.start(lookWithin, func(ctx context.Context) func(now time.Time) {
+		view, err := f.opt.Target.Look(ctx)
+		reset := f.opt.Target.Reset(err)
+		return func(now time.Time) {
+			if err == nil {
+				f.opt.Catalog.Update(view)
+				for _, e := range f.opt.Catalog.Entries() {
+					f.append(e)
+				}
+				view = f.opt.Catalog.Cluster()
+			}
+			f.core.Looked(now, view, reset, err)
+		}
+	})
+}
+
+func (a *actor) Probe() {
+	f := a.f()
+	f.start(probeWithin, func(ctx context.Context) func(now time.Time) {
+		began := time.Now()
+		err := f.opt.Target.Probe(ctx)
+		took := time.Since(began)
+		return func(now time.Time) { f.core.Probed(now, err == nil, took) }
+	})
+}
+
+func (a *actor) Confirm(lane streamdown.LaneID, to streamdown.Ordinal, end streamdown.Offset) {
+	a.opt.Book.Confirm(lane, to, end)
+}
+
+func (a *actor) SetLive(lane streamdown.LaneID, live bool) { a.opt.Book.SetLive(lane, live) }
+
+func (a *actor) SetUp(up bool) { a.opt.Book.SetUp(up) }
+
+func (a *actor) Note(n Note) {
+	args := []any{"detail", n.Detail}
+	if n.Lane.Topic != "" {
+		args = append(args, "topic", n.Lane.Topic, "partition", n.Lane.Partition)
+	}
+	if n.Bad {
+		a.log.Warn(n.What, args...)
+	} else {
+		a.log.Info(n.What, args...)
+	}
+}

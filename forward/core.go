@@ -1,0 +1,347 @@
+package forward
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/breaker"
+	"github.com/streamdown/streamdown/catalog"
+	"github.com/streamdown/streamdown/delivery"
+	"github.com/streamdown/streamdown/sink"
+	"github.com/streamdown/streamdown/wal"
+)
+
+// Actor does what a Core decides. Its methods return at once and never call the Core; what comes of them is told to
+// the Core as an event, later.
+type Actor interface {
+	Read(r Reader, from streamdown.LSN)                 // → Core.Chunk
+	Connect(node int32)                                 // → Core.Connected
+	Disconnect(node int32)                              // → Core.Lost, if the connection was up
+	Send(node int32, tag uint64, parcels []sink.Parcel) // → Core.Answered, in the order of Send
+	Bind(lane streamdown.LaneID, r BindRequest)         // → Core.Bound, once it is durable
+	Ask(lane streamdown.LaneID, r AskRequest)           // → Core.Asked
+	Scan(lane streamdown.LaneID, r ScanRequest)         // → Core.Scanned
+	Look()                                              // → Core.Looked
+	Probe()                                             // → Core.Probed
+	Confirm(lane streamdown.LaneID, to streamdown.Ordinal, end streamdown.Offset)
+	SetLive(lane streamdown.LaneID, live bool)
+	SetUp(up bool)
+	Note(n Note)
+}
+
+// Book answers what is durable of a lane, from memory; *delivery.Book is one.
+type Book interface {
+	Lane(id streamdown.LaneID) delivery.Lane
+	Held(tp streamdown.TopicPartition) (delivery.Hold, bool)
+}
+
+// Note is something that a person would want to be told; it becomes a log line.
+type Note struct {
+	Bad    bool
+	What   string // constant phrase
+	Lane   streamdown.TopicPartition
+	Detail string
+}
+
+// BindRequest asks for a durable identity of a lane at the target. Epoch and Base are decided; a PID of -1 means the
+// one that this log has at the target, allocated there on first use.
+type BindRequest struct {
+	Node           int32
+	TopicPartition streamdown.TopicPartition
+	Cluster        string
+	Topic          streamdown.ID
+	PID            int64
+	Epoch          int16
+	Base           streamdown.Ordinal
+}
+
+// AskRequest asks what the target holds of a producer id.
+type AskRequest struct {
+	Node           int32
+	TopicPartition streamdown.TopicPartition
+	PID            int64
+}
+
+// ScanRequest asks for the batches of a producer id from an offset on.
+type ScanRequest struct {
+	Node           int32
+	TopicPartition streamdown.TopicPartition
+	Topic          streamdown.ID
+	LeaderEpoch    int32
+	From           streamdown.Offset
+	PID            int64
+}
+
+// Config says how a Core works. Zero values mean the defaults.
+type Config struct {
+	Name     func(streamdown.LaneID) (streamdown.TopicPartition, bool) // required
+	Book     Book                                                      // required
+	From     streamdown.LSN                                            // where reading begins: the book's watermark, at least the log's first LSN
+	Durable  streamdown.LSN                                            // the log's durable end
+	Breaker  breaker.Config
+	Patience time.Duration // age above which a lane counts as not caught up, and silence as an outage; default 1.5 s
+	Window   int           // bytes read ahead for all lanes together; default 64 MiB
+	Request  int           // bytes of one produce request; default 1 MiB
+	LookEach time.Duration // between looks at the cluster when all is well; default 5 s
+
+	// Planted bugs for the simulation: it has to find them.
+	plantSilence bool // a lost answer means that nothing was stored
+	plantSwap    bool // two batches of a lane leave in the wrong order
+	plantEarly   bool // a sent batch counts as confirmed
+}
+
+func (c Config) withDefaults() Config {
+	if c.Patience <= 0 {
+		c.Patience = 1500 * time.Millisecond
+	}
+	if c.Window <= 0 {
+		c.Window = 64 << 20
+	}
+	if c.Request <= 0 {
+		c.Request = 1 << 20
+	}
+	if c.LookEach <= 0 {
+		c.LookEach = 5 * time.Second
+	}
+	c.Breaker.Patience = c.Patience
+	return c
+}
+
+const (
+	laneDepth     = 5 // batches in flight per lane: what a broker recognizes again (KIP-98)
+	nodeDepth     = 5 // requests in flight per connection
+	idleCold      = 10 * time.Minute
+	backoffMin    = 50 * time.Millisecond
+	backoffMax    = 2 * time.Second
+	forbiddenWait = 10 * time.Second // a lane that stopped for a config error looks again after this time
+	lookSoonest   = 200 * time.Millisecond
+	defaultExpiry = 24 * time.Hour
+)
+
+// Core decides for all lanes of one target. It is owned by one goroutine. Every event carries the time.
+type Core struct {
+	cfg Config
+	act Actor
+	now time.Time
+
+	lanes   map[streamdown.LaneID]*lane
+	order   []*lane // by first appearance, so that iteration is the same in every run
+	nodes   map[int32]*node
+	nodeIDs []int32
+	readers []*reader // [0] is the main reader; others are cursors, nil when not in use
+	durable streamdown.LSN
+	bytes   int     // read ahead, all lanes together
+	touched []*lane // got batches from the chunk being taken
+
+	view     *catalog.Cluster
+	lookedAt time.Time
+	looking  bool
+	lookSoon bool
+
+	brk     *breaker.Breaker
+	up      bool // what SetUp was told last
+	probing bool
+	probeAt time.Time
+
+	tag      uint64
+	damage   []Range // of the log, met while reading
+	counts   map[sink.Class]uint64
+	sent     uint64 // batches
+	scans    uint64
+	lastRead time.Time // arrival of the newest entry that the main reader saw
+}
+
+// Range is a range of the log.
+type Range struct{ From, To streamdown.LSN }
+
+// New returns a Core that knows what the book knows. Call Start next.
+func New(cfg Config, act Actor) *Core {
+	cfg = cfg.withDefaults()
+	return &Core{
+		cfg: cfg, act: act,
+		lanes: map[streamdown.LaneID]*lane{}, nodes: map[int32]*node{},
+		readers: []*reader{{pos: cfg.From}}, durable: cfg.Durable,
+		brk: breaker.New(cfg.Breaker), counts: map[sink.Class]uint64{},
+	}
+}
+
+// Start begins: it looks at the cluster and reads the log.
+func (c *Core) Start(now time.Time) {
+	c.now = now
+	c.look()
+	c.feed()
+}
+
+// Appended says that the log is durable up to lsn.
+func (c *Core) Appended(now time.Time, lsn streamdown.LSN) {
+	c.now = now
+	c.durable = max(c.durable, lsn)
+	c.feed()
+}
+
+// Looked brings a new look at the cluster, or why there is none. reset says that the cluster refused or reset.
+func (c *Core) Looked(now time.Time, view *catalog.Cluster, reset bool, err error) {
+	c.now = now
+	c.looking = false
+	if err != nil {
+		c.lookSoon = true
+		if !c.anyUp() {
+			c.change(c.brk.Failure(now, reset, fmt.Sprintf("metadata: %v", err)))
+		}
+		return
+	}
+	c.view = view
+	if !c.brk.Allow() {
+		return
+	}
+	c.setUp(true)
+	for _, l := range c.order {
+		c.advance(l)
+	}
+	c.flush()
+	c.feed()
+}
+
+// Probed brings the outcome of a probe.
+func (c *Core) Probed(now time.Time, ok bool, latency time.Duration) {
+	c.now = now
+	c.probing = false
+	c.change(c.brk.Probe(now, ok, latency))
+}
+
+// change follows the breaker.
+func (c *Core) change(ch breaker.Change, changed bool) {
+	if !changed {
+		return
+	}
+	c.act.Note(Note{Bad: ch.To != breaker.Closed, What: "breaker " + ch.To.String(), Detail: ch.Why})
+	switch ch.To {
+	case breaker.Open:
+		c.setUp(false)
+		for _, id := range c.nodeIDs {
+			if n := c.nodes[id]; n.state != down {
+				n.closing = true
+				c.act.Disconnect(id)
+			}
+		}
+	case breaker.Closed:
+		for _, id := range c.nodeIDs {
+			c.nodes[id].retryAt = time.Time{}
+		}
+		c.look()
+	case breaker.HalfOpen:
+	}
+}
+
+func (c *Core) setUp(up bool) {
+	if c.up == up {
+		return
+	}
+	c.up = up
+	for _, l := range c.order {
+		l.live = false
+	}
+	c.act.SetUp(up)
+}
+
+// look asks for a look now, unless one is under way.
+func (c *Core) look() {
+	if c.looking {
+		c.lookSoon = true
+		return
+	}
+	c.looking, c.lookSoon, c.lookedAt = true, false, c.now
+	c.act.Look()
+}
+
+// Tick does what is due. Call it every 50 ms or so, and whenever a test wants time to pass.
+func (c *Core) Tick(now time.Time) {
+	c.now = now
+	if !c.brk.Allow() {
+		c.change(c.brk.Tick(now))
+		if due := c.brk.NextProbe(); !c.probing && !due.IsZero() && !now.Before(due) {
+			c.probing = true
+			c.act.Probe()
+		}
+	}
+	if since := now.Sub(c.lookedAt); !c.looking && c.brk.Allow() && (since >= c.cfg.LookEach || c.lookSoon && since >= lookSoonest) {
+		c.look()
+	}
+	c.listen()
+	for _, l := range c.order {
+		c.wake(l)
+		c.advance(l)
+	}
+	c.flush()
+	c.unstick()
+	c.feed()
+	for _, l := range c.order {
+		c.judge(l)
+	}
+}
+
+// Resume gives a stopped lane another try, and lets lanes go on that were held.
+func (c *Core) Resume(now time.Time, tp streamdown.TopicPartition) {
+	c.now = now
+	for _, l := range c.order {
+		if l.tp == tp || tp.Topic == l.tp.Topic && tp.Partition < 0 || tp.Topic == "*" {
+			l.stop = nil
+			l.retryAt = time.Time{}
+			c.wake(l)
+			c.advance(l)
+		}
+	}
+	c.flush()
+	c.feed()
+}
+
+func (c *Core) expiry() time.Duration {
+	if c.view != nil && c.view.ProducerExpiry > 0 {
+		return c.view.ProducerExpiry
+	}
+	return defaultExpiry
+}
+
+func (c *Core) lane(id streamdown.LaneID) *lane {
+	if l := c.lanes[id]; l != nil {
+		return l
+	}
+	tp, ok := c.cfg.Name(id)
+	if !ok {
+		return nil
+	}
+	known := c.cfg.Book.Lane(id)
+	l := &lane{
+		id: id, tp: tp, bound: known.Bound, bind: known.Binding, confirmed: known.Confirmed, wanted: known.Confirmed,
+		offset: known.Offset, doubt: known.Bound, cold: true, live: c.up,
+	}
+	l.progress = c.now
+	c.lanes[id] = l
+	c.order = append(c.order, l)
+	return l
+}
+
+// Watermark is the lowest LSN that holds something unconfirmed, or is not read yet.
+func (c *Core) Watermark() streamdown.LSN {
+	low := c.readers[mainReader].pos
+	for _, r := range c.readers[1:] {
+		if r != nil {
+			low = min(low, r.pos)
+		}
+	}
+	for _, l := range c.order {
+		switch {
+		case len(l.queue) > 0:
+			low = min(low, l.queue[0].lsn)
+		case l.parked:
+			low = min(low, l.from)
+		}
+	}
+	return low
+}
+
+var _ Book = (*delivery.Book)(nil)
+
+// entryIsBatch keeps the reader's loop readable.
+func entryIsBatch(e *wal.Entry) bool { return e.Kind == wal.KindBatch }

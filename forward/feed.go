@@ -1,0 +1,250 @@
+package forward
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/wal"
+)
+
+// Reader names one of the readers of the log.
+type Reader int
+
+const (
+	mainReader Reader = 0
+	maxReaders        = 4        // the main one and three cursors
+	laneAhead         = 16 << 20 // bytes read ahead for one lane
+	nearby            = 32 << 20 // log bytes that a reader goes back rather than to start another one
+	stuckFor          = time.Second
+	unparkWait        = time.Second
+)
+
+// reader reads the log in order for the lanes that belong to it.
+type reader struct {
+	pos   streamdown.LSN // all below was read
+	busy  bool
+	skip  bool // pos was moved while a read was under way: its outcome is thrown away
+	lanes int  // cursors only: lanes that belong to it
+	full  int  // its lanes that have as much read ahead as they may
+}
+
+// feed lets the readers read on where there is room.
+func (c *Core) feed() {
+	for i, r := range c.readers {
+		if r == nil || r.busy || r.pos >= c.durable || c.bytes >= c.cfg.Window || r.full > 0 {
+			continue
+		}
+		r.busy = true
+		c.act.Read(Reader(i), r.pos)
+	}
+}
+
+// Chunk brings what a read returned. The entries' bodies must stay valid until the batches are confirmed. Damage
+// (*wal.CorruptError) is noted and passed over.
+func (c *Core) Chunk(now time.Time, id Reader, entries []wal.Entry, next streamdown.LSN, err error) {
+	c.now = now
+	r := c.readers[id]
+	if r == nil {
+		return
+	}
+	r.busy = false
+	if r.skip {
+		r.skip = false
+		c.feed()
+		return
+	}
+	var bad *wal.CorruptError
+	switch {
+	case errors.As(err, &bad):
+		c.damage = append(c.damage, Range{bad.From, bad.To})
+		c.act.Note(Note{Bad: true, What: "damage in the log", Detail: bad.Error()})
+	case err != nil:
+		c.act.Note(Note{Bad: true, What: "read log", Detail: err.Error()})
+		return // Tick tries again
+	}
+	for i := range entries {
+		if e := &entries[i]; entryIsBatch(e) {
+			c.take(id, e)
+			if id == mainReader {
+				c.lastRead = time.UnixMilli(e.Arrival)
+			}
+		}
+	}
+	r.pos = max(r.pos, next)
+	c.merge(id)
+	for _, l := range c.touched {
+		c.advance(l)
+	}
+	c.touched = c.touched[:0]
+	c.flush()
+	c.feed()
+}
+
+// take gives a batch to its lane.
+func (c *Core) take(id Reader, e *wal.Entry) {
+	l := c.lane(e.Lane)
+	if l == nil || l.reader != id || l.parked || e.Ordinal+streamdown.Ordinal(e.Count) <= l.wanted {
+		return
+	}
+	if l.stop != nil {
+		c.parkAt(l, e.LSN)
+		return
+	}
+	if _, held := c.cfg.Book.Held(l.tp); held && l.flying == 0 && len(l.queue) == 0 {
+		c.parkAt(l, e.LSN)
+		return
+	}
+	if len(l.queue) == 0 {
+		l.progress = c.now
+	}
+	l.queue = append(l.queue, item{
+		lsn: e.LSN, ordinal: e.Ordinal, count: e.Count, arrival: e.Arrival, newest: newestOf(e.Body),
+		gap: e.Ordinal > l.wanted, body: e.Body,
+	})
+	l.wanted = e.Ordinal + streamdown.Ordinal(e.Count)
+	l.bytes += len(e.Body)
+	c.bytes += len(e.Body)
+	if !l.full && l.bytes >= laneAhead {
+		l.full = true
+		c.readers[id].full++
+	}
+	if n := len(c.touched); n == 0 || c.touched[n-1] != l {
+		c.touched = append(c.touched, l)
+	}
+}
+
+// park takes a lane out of reading. It must have nothing in flight.
+func (c *Core) park(l *lane) {
+	at := c.readers[mainReader].pos
+	if r := c.readers[l.reader]; r != nil {
+		at = r.pos
+	}
+	if len(l.queue) > 0 {
+		at = l.queue[0].lsn
+	}
+	c.parkAt(l, at)
+}
+
+func (c *Core) parkAt(l *lane, at streamdown.LSN) {
+	if l.parked {
+		return
+	}
+	c.drop(l, len(l.queue))
+	l.sent, l.wanted = 0, l.confirmed
+	if l.ready {
+		n := c.nodes[c.leader(l)]
+		if n != nil {
+			n.ready = slices.DeleteFunc(n.ready, func(o *lane) bool { return o == l })
+		}
+		l.ready = false
+	}
+	l.parked, l.from = true, at
+	if l.stop == nil {
+		l.retryAt = c.now.Add(unparkWait)
+	}
+	c.leave(l)
+}
+
+// leave takes a lane from its cursor, which ends with its last lane.
+func (c *Core) leave(l *lane) {
+	if r := c.readers[l.reader]; l.reader != mainReader && r != nil {
+		if r.lanes--; r.lanes == 0 && !r.busy {
+			c.readers[l.reader] = nil
+		}
+	}
+	l.reader = mainReader
+}
+
+func (c *Core) leader(l *lane) int32 {
+	p, _, ok := c.view.Partition(l.tp)
+	if !ok {
+		return -1
+	}
+	return p.Leader
+}
+
+// wake lets a parked lane go on when what stopped it is over.
+func (c *Core) wake(l *lane) {
+	if !l.parked || c.now.Before(l.retryAt) || !c.brk.Allow() {
+		return
+	}
+	if _, held := c.cfg.Book.Held(l.tp); held {
+		return
+	}
+	if l.stop != nil {
+		if !l.stop.Retry {
+			return
+		}
+		l.stop = nil
+	}
+	if c.view == nil || c.leader(l) < 0 {
+		return
+	}
+	if r, ok := c.readerFor(l.from); ok {
+		l.parked, l.reader = false, r
+		l.progress = c.now
+		if r != mainReader {
+			c.readers[r].lanes++
+		}
+	}
+}
+
+// readerFor finds a reader that is at lsn or below, goes back a little with one, or starts another.
+func (c *Core) readerFor(lsn streamdown.LSN) (Reader, bool) {
+	for i, r := range c.readers {
+		if r != nil && r.pos <= lsn && (Reader(i) == mainReader || lsn-r.pos < nearby) {
+			return Reader(i), true
+		}
+	}
+	for i, r := range c.readers {
+		if r != nil && r.pos > lsn && r.pos-lsn <= nearby {
+			r.pos, r.skip = lsn, r.busy
+			return Reader(i), true
+		}
+	}
+	for i := 1; i < maxReaders; i++ {
+		if i == len(c.readers) {
+			c.readers = append(c.readers, nil)
+		}
+		if c.readers[i] == nil {
+			c.readers[i] = &reader{pos: lsn}
+			return Reader(i), true
+		}
+	}
+	return 0, false
+}
+
+// merge gives the lanes of a cursor that has caught up to the main reader.
+func (c *Core) merge(id Reader) {
+	r := c.readers[id]
+	if id == mainReader || r == nil {
+		return
+	}
+	if r.lanes > 0 && r.pos < c.readers[mainReader].pos {
+		return
+	}
+	for _, l := range c.order {
+		if l.reader == id {
+			l.reader = mainReader
+		}
+	}
+	c.readers[mainReader].full += r.full
+	c.readers[id] = nil
+}
+
+// unstick parks lanes that hold the readers up: much is read ahead for them, and nothing moves.
+func (c *Core) unstick() {
+	full := c.bytes >= c.cfg.Window
+	for _, l := range c.order {
+		if len(l.queue) == 0 || l.flying > 0 || l.busy || l.parked || !c.brk.Allow() || c.now.Sub(l.progress) < stuckFor {
+			continue
+		}
+		if full || l.bytes >= laneAhead {
+			c.act.Note(Note{What: "lane set aside", Lane: l.tp, Detail: fmt.Sprintf("%d batches wait for the target", len(l.queue))})
+			c.park(l)
+		}
+	}
+}

@@ -1,0 +1,287 @@
+package forward
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/catalog"
+	"github.com/streamdown/streamdown/delivery"
+	"github.com/streamdown/streamdown/sink"
+	"github.com/streamdown/streamdown/wal"
+)
+
+// Target is a cluster that takes batches. All methods may be called concurrently.
+type Target interface {
+	// Look reads what exists at the target now.
+	Look(ctx context.Context) (*catalog.Cluster, error)
+	// Probe makes one cheap round trip on a fresh connection.
+	Probe(ctx context.Context) error
+	// NewProducerID allocates an id that nobody else at the target has.
+	NewProducerID(ctx context.Context) (int64, error)
+	// End returns the end offset of a partition.
+	End(ctx context.Context, node int32, tp streamdown.TopicPartition) (streamdown.Offset, error)
+	Ask(ctx context.Context, r AskRequest) (sink.Held, error)
+	Scan(ctx context.Context, r ScanRequest) (sink.Found, error)
+	// Dial opens a connection that takes up to depth unanswered sends. answered is called once per Send, in order: with
+	// the answers in the order of the parcels, or with the error that ended the connection.
+	Dial(ctx context.Context, node int32, depth int, answered func(tag uint64, answers []sink.Answer, err error)) (Pipe, error)
+	// Classify says what an error means; Reset whether a connection was refused or reset.
+	Classify(err error) sink.Class
+	Reset(err error) bool
+}
+
+// Pipe is a connection to one node of a target.
+type Pipe interface {
+	// Send never waits; false means that it took nothing, for it is dead or depth was exceeded.
+	Send(tag uint64, parcels []sink.Parcel) bool
+	// Close ends the connection and waits until answered was called for all that was sent.
+	Close() error
+}
+
+// Options wires a Forwarder.
+type Options struct {
+	Core    Config // Name, Book, From and Durable are filled in
+	Log     *wal.Log
+	Book    *delivery.Book
+	Catalog *catalog.Catalog
+	Target  Target
+	Logger  *slog.Logger  // nil = silent
+	Retain  time.Duration // how long the log keeps what is confirmed; yields when the log is nearly full
+}
+
+const (
+	tickEach     = 50 * time.Millisecond
+	progressEach = time.Second
+	askersAtOnce = 8
+	readSize     = 1 << 20
+	lookWithin   = 10 * time.Second
+	askWithin    = 15 * time.Second
+	scanWithin   = 5 * time.Minute
+	probeWithin  = 2 * time.Second
+)
+
+// Forwarder drives a Core.
+type Forwarder struct {
+	opt  Options
+	log  *slog.Logger
+	core *Core
+	mail mailbox
+	wg   sync.WaitGroup  // of all goroutines but the loop
+	ctx  context.Context // of Run, for the goroutines that the loop starts: an Actor's methods have none of their own
+	gate chan struct{}   // askersAtOnce
+
+	pipes map[int32]link // by node; owned by the loop
+	dials uint64         // counts connections, so that a late word on an old one does not end a new one; owned by the loop
+
+	pidMu sync.Mutex // guards the following; held while an id is allocated
+	pid   int64
+	pidOf string // the cluster that pid belongs to
+
+	confirmedAt []sample // what was the watermark when; owned by the loop
+	released    streamdown.LSN
+}
+
+type link struct {
+	pipe Pipe
+	dial uint64
+}
+
+type sample struct {
+	at  time.Time
+	lsn streamdown.LSN
+}
+
+// NewForwarder returns a forwarder that goes on where the book and the log stand.
+func NewForwarder(opt Options) *Forwarder {
+	f := &Forwarder{opt: opt, log: opt.Logger, gate: make(chan struct{}, askersAtOnce), pipes: map[int32]link{}, pid: -1}
+	if f.log == nil {
+		f.log = slog.New(slog.DiscardHandler)
+	}
+	f.mail.signal = make(chan struct{}, 1)
+	for _, l := range opt.Book.Lanes() {
+		if l.Bound && l.Binding.PID > f.pid {
+			f.pid, f.pidOf = l.Binding.PID, l.Binding.Cluster
+		}
+	}
+	cfg := opt.Core
+	cfg.Book, cfg.Name = opt.Book, opt.Log.LaneName
+	cfg.From = max(opt.Book.Watermark(), opt.Log.Stats().First)
+	cfg.Durable = opt.Log.Durable()
+	f.core = New(cfg, (*actor)(f))
+	return f
+}
+
+// Run forwards until ctx ends, then writes down how far it came and waits for its goroutines.
+func (f *Forwarder) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	f.ctx = ctx
+	tick := time.NewTicker(tickEach)
+	defer tick.Stop()
+	progress := time.Now()
+	f.core.Start(time.Now())
+	for {
+		changed := f.opt.Log.Changed()
+		if d := f.opt.Log.Durable(); d > f.core.durable {
+			f.core.Appended(time.Now(), d)
+		}
+		select {
+		case <-changed:
+		case <-f.mail.signal:
+			for _, event := range f.mail.take() {
+				event(time.Now())
+			}
+		case <-tick.C:
+			now := time.Now()
+			f.core.Tick(now)
+			f.opt.Book.Sweep(now)
+			if now.Sub(progress) >= progressEach {
+				progress = now
+				f.progress(now)
+			}
+		case <-ctx.Done():
+			cancel()
+			for _, p := range f.pipes {
+				_ = p.pipe.Close() // its batches are asked about at the next start
+			}
+			f.wg.Wait()
+			f.mail.close()
+			f.opt.Book.SetUp(false)
+			f.progress(time.Now())
+			return nil
+		}
+	}
+}
+
+// progress writes down what is confirmed and lets go of log segments that nobody needs.
+func (f *Forwarder) progress(now time.Time) {
+	mark := f.core.Watermark()
+	if e := f.opt.Book.ProgressEntry(mark); e != nil {
+		f.append(e)
+	}
+	f.confirmedAt = append(f.confirmedAt, sample{now, mark})
+	st := f.opt.Log.Stats()
+	pressed := st.MaxSize > 0 && st.Size > st.MaxSize/10*9 // retained payload yields to new data
+	n := 0
+	for n < len(f.confirmedAt) && (now.Sub(f.confirmedAt[n].at) >= f.opt.Retain || pressed) {
+		n++
+	}
+	if n == 0 {
+		return
+	}
+	upTo := f.confirmedAt[n-1].lsn
+	f.confirmedAt = append(f.confirmedAt[:0], f.confirmedAt[n:]...)
+	if upTo > f.released {
+		f.released = upTo
+		if _, err := f.opt.Log.Release(upTo); err != nil {
+			f.log.Warn("release log segments", "lsn", upTo, "err", err)
+		}
+	}
+}
+
+func (f *Forwarder) append(e *wal.Entry) {
+	if _, err := f.opt.Log.Append(e); err != nil && !errors.Is(err, wal.ErrClosed) {
+		f.log.Error("append to log", "kind", e.Kind, "err", err)
+	}
+}
+
+// start runs work in a goroutine that Run waits for; what it returns becomes an event.
+func (f *Forwarder) start(within time.Duration, work func(ctx context.Context) func(now time.Time)) {
+	f.wg.Add(1)
+	go func() {
+		defer f.wg.Done()
+		ctx, cancel := context.WithTimeout(f.ctx, within)
+		defer cancel()
+		f.mail.post(work(ctx))
+	}()
+}
+
+// question is start with a bound on how many run at once.
+func (f *Forwarder) question(within time.Duration, work func(ctx context.Context) func(now time.Time)) {
+	f.start(within, func(ctx context.Context) func(now time.Time) {
+		f.gate <- struct{}{}
+		defer func() { <-f.gate }()
+		return work(ctx)
+	})
+}
+
+// do runs fn in the loop and waits for it.
+func (f *Forwarder) do(ctx context.Context, fn func(now time.Time)) error {
+	done := make(chan struct{})
+	if !f.mail.post(func(now time.Time) { fn(now); close(done) }) {
+		return errors.New("the forwarder has ended")
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Resume lets lanes go on that were stopped or held. tp.Partition -1 means all of the topic, topic "*" all lanes.
+func (f *Forwarder) Resume(ctx context.Context, tp streamdown.TopicPartition) error {
+	return f.do(ctx, func(now time.Time) { f.core.Resume(now, tp) })
+}
+
+// Status tells how things stand, from memory.
+func (f *Forwarder) Status(ctx context.Context) (s Status, err error) {
+	err = f.do(ctx, func(time.Time) { s = f.core.Status() })
+	return s, err
+}
+
+// mailbox holds events for the loop. It is bounded by what the Core has asked for: every event answers an effect.
+type mailbox struct {
+	signal chan struct{} // capacity 1
+
+	mu     sync.Mutex // guards the following
+	events []func(now time.Time)
+	closed bool
+}
+
+func (m *mailbox) post(event func(now time.Time)) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed {
+		return false
+	}
+	m.events = append(m.events, event)
+	select {
+	case m.signal <- struct{}{}:
+	default:
+	}
+	return true
+}
+
+func (m *mailbox) take() []func(now time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	events := m.events
+	m.events = nil
+	return events
+}
+
+func (m *mailbox) close() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed, m.events = true, nil
+}
+
+// producerID returns the one id of this log at the cluster, allocated on first use.
+func (f *Forwarder) producerID(ctx context.Context, cluster string) (int64, error) {
+	f.pidMu.Lock()
+	defer f.pidMu.Unlock()
+	if f.pid >= 0 && f.pidOf == cluster {
+		return f.pid, nil
+	}
+	pid, err := f.opt.Target.NewProducerID(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("allocate a producer id: %w", err)
+	}
+	f.pid, f.pidOf = pid, cluster
+	return pid, nil
+}

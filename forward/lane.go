@@ -1,0 +1,295 @@
+package forward
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/batch"
+	"github.com/streamdown/streamdown/delivery"
+	"github.com/streamdown/streamdown/sink"
+)
+
+// lane is the way of one topic-partition to the target. Queue, in order:
+//
+//	[0, sent)  handed to the node's connection, of which `flying` are unanswered
+//	[sent, …)  to be sent
+//
+// Batches leave the queue when they are confirmed.
+type lane struct {
+	id   streamdown.LaneID
+	tp   streamdown.TopicPartition
+	live bool // what SetLive was told last
+
+	bound bool
+	bind  delivery.Binding
+
+	confirmed streamdown.Ordinal // all below are at the target
+	offset    streamdown.Offset  // behind the last confirmed record there, NoOffset if not known
+	wanted    streamdown.Ordinal // the next record to be read from the log
+	queue     []item
+	bytes     int
+	sent      int
+	flying    int
+
+	cold  bool // one in flight until its OK (rule C3)
+	doubt bool // what is stored is not known: ask before anything is sent
+	fail  sink.Answer
+	bad   bool // an answer in flight was not OK: wait for the others, then doubt
+	alone bool // a request timed out: the next one holds nothing but this lane (rule C2)
+	busy  bool // asking, scanning or binding
+
+	asked      bool               // the answer to Ask knew our id
+	askedEnd   streamdown.Ordinal // behind the last record that the answer named
+	scannedAt  streamdown.Offset
+	gen        uint64 // of the connection that the lane sent on last
+	full       bool   // as much is read ahead as may be
+	ready      bool   // stands in its node's list
+	retryAt    time.Time
+	backoff    time.Duration
+	lastOK     time.Time
+	progress   time.Time // last confirmation, or when the lane began to wait for nothing of its own
+	stop       *Stop
+	parked     bool
+	from       streamdown.LSN // parked: where its next batch lies, or later
+	reader     Reader
+	doubled    uint64 // batches of ours seen twice at the target
+	lostRanges []Lost
+}
+
+// item is one batch of the log on its way.
+type item struct {
+	lsn     streamdown.LSN
+	ordinal streamdown.Ordinal
+	count   int32
+	arrival int64 // unix milliseconds
+	newest  int64 // greatest timestamp in the batch, unix milliseconds
+	gap     bool  // records before it are damaged in the log: it needs a binding of its own
+	body    []byte
+}
+
+func (it *item) end() streamdown.Ordinal { return it.ordinal + streamdown.Ordinal(it.count) }
+
+// Stop says why a lane does not go on. Its records stay in the log and new ones are accepted.
+type Stop struct {
+	At     time.Time
+	Code   int16
+	Reason string
+	Retry  bool // it tries again by itself now and then
+}
+
+// Lost is a range of records that the log lost to damage before they were sent.
+type Lost struct{ From, To streamdown.Ordinal }
+
+// depth is how many batches may be in flight.
+func (c *Core) depth(l *lane) int {
+	if l.cold || l.alone {
+		return 1
+	}
+	// Broker state expires by the batch's own timestamp: without state, batch 2 might pass before batch 1 (rule C3).
+	if n := l.sent; n < len(l.queue) {
+		if age := c.now.UnixMilli() - l.queue[n].newest; age > c.expiry().Milliseconds()/2 && !c.appendTime(l) {
+			return 1
+		}
+	}
+	return laneDepth
+}
+
+func (c *Core) appendTime(l *lane) bool {
+	_, t, ok := c.view.Partition(l.tp)
+	return ok && t.Config.LogAppendTime
+}
+
+// advance does the next thing for a lane, if there is one.
+func (c *Core) advance(l *lane) {
+	if l.busy || l.bad || l.stop != nil || l.parked || len(l.queue) == 0 || l.ready || c.now.Before(l.retryAt) || !c.brk.Allow() || c.view == nil {
+		return
+	}
+	if _, held := c.cfg.Book.Held(l.tp); held {
+		if l.flying == 0 {
+			c.park(l)
+		}
+		return
+	}
+	p, t, ok := c.view.Partition(l.tp)
+	if l.bound && c.moved(l, t, ok) {
+		return
+	}
+	if !ok || p.Leader < 0 {
+		c.lookSoon = true
+		c.wait(l)
+		return
+	}
+	n := c.node(p.Leader)
+	if l.flying > 0 && l.gen != n.gen {
+		return // answers, or the end of the old connection, come first
+	}
+	if n.state != up {
+		c.connect(n)
+		return
+	}
+	if l.gen != n.gen {
+		l.gen, l.cold = n.gen, true
+	}
+	switch {
+	case !l.bound:
+		c.rebind(l, n.id, t.ID)
+	case l.doubt:
+		l.busy = true
+		c.act.Ask(l.id, AskRequest{Node: n.id, TopicPartition: l.tp, PID: l.bind.PID})
+	case l.queue[0].gap && l.bind.Base != l.queue[0].ordinal:
+		if l.flying == 0 {
+			c.rebind(l, n.id, t.ID)
+		}
+	case c.sendable(l):
+		l.ready = true
+		n.ready = append(n.ready, l)
+	}
+}
+
+// sendable reports whether the lane has a batch that may leave now.
+func (c *Core) sendable(l *lane) bool {
+	return l.sent < len(l.queue) && l.flying < c.depth(l) && !l.doubt && !l.bad && !l.busy && l.stop == nil &&
+		!(l.queue[l.sent].gap && l.bind.Base != l.queue[l.sent].ordinal)
+}
+
+// moved stops a lane whose topic or cluster is not the one it was bound to (rule D6).
+func (c *Core) moved(l *lane, t *topic, ok bool) bool {
+	switch {
+	case c.view.ID != l.bind.Cluster:
+		c.halt(l, 0, fmt.Sprintf("the target is cluster %s now, the lane was bound to cluster %s; if that is meant, "+
+			"give the new cluster a data directory of its own", c.view.ID, l.bind.Cluster), true)
+	case ok && t.ID != l.bind.Topic && !l.bind.Topic.IsZero() && !t.ID.IsZero():
+		c.halt(l, 0, fmt.Sprintf("topic %s was deleted and created again (id %s, was %s); whether its records belong into "+
+			"the new one is for a person to say", l.tp.Topic, t.ID, l.bind.Topic), true)
+	case t != nil && !ok && len(t.Partitions) > 0:
+		c.halt(l, 0, fmt.Sprintf("topic %s has %d partitions now; partition %d is gone", l.tp.Topic, len(t.Partitions), l.tp.Partition), true)
+	default:
+		return false
+	}
+	return true
+}
+
+func (c *Core) rebind(l *lane, node int32, id streamdown.ID) {
+	r := BindRequest{
+		Node: node, TopicPartition: l.tp, Cluster: c.view.ID, Topic: id, PID: -1, Base: l.queue[0].ordinal,
+	}
+	if l.bound {
+		// All that was sent under the old epoch is confirmed: the queue begins behind it (rule C5).
+		r.PID, r.Epoch = l.bind.PID, l.bind.Epoch+1
+	}
+	l.busy = true
+	c.act.Bind(l.id, r)
+}
+
+// Bound says that the binding is durable, or why it could not be made.
+func (c *Core) Bound(now time.Time, id streamdown.LaneID, bind delivery.Binding, class sink.Class, err error) {
+	c.now = now
+	l := c.lanes[id]
+	l.busy = false
+	if err != nil {
+		c.refused(l, class, 0, fmt.Sprintf("bind: %v", err))
+		return
+	}
+	if bind.Base > l.confirmed && len(l.queue) > 0 && l.queue[0].gap {
+		l.lostRanges = append(l.lostRanges, Lost{l.confirmed, bind.Base})
+		c.act.Note(Note{Bad: true, What: "records damaged in the log", Lane: l.tp,
+			Detail: fmt.Sprintf("ordinals %d to %d could not be read and were not sent", l.confirmed, bind.Base-1)})
+		l.confirmed = bind.Base
+		c.act.Confirm(l.id, bind.Base, streamdown.NoOffset)
+	}
+	l.bound, l.bind, l.doubt, l.cold = true, bind, false, true
+	if l.offset == streamdown.NoOffset {
+		l.offset = bind.End
+	}
+	c.advance(l)
+	c.flush()
+}
+
+// confirmItem takes the head of the queue, which is at the target.
+func (c *Core) confirmHead(l *lane, end streamdown.Offset) {
+	it := &l.queue[0]
+	l.confirmed = it.end()
+	if end != streamdown.NoOffset {
+		l.offset = end
+	}
+	c.drop(l, 1)
+	l.progress, l.lastOK, l.backoff = c.now, c.now, 0
+	c.act.Confirm(l.id, l.confirmed, end)
+}
+
+// drop takes n batches off the head of the queue.
+func (c *Core) drop(l *lane, n int) {
+	for i := range n {
+		l.bytes -= len(l.queue[i].body)
+		c.bytes -= len(l.queue[i].body)
+		l.queue[i] = item{}
+	}
+	if r := c.readers[l.reader]; l.full && l.bytes < laneAhead && r != nil {
+		l.full = false
+		r.full--
+	}
+	l.queue = l.queue[n:]
+	if len(l.queue) == 0 {
+		l.queue = nil
+	}
+	l.sent = max(l.sent-n, 0)
+}
+
+// refused handles a failure that is not about a batch in flight.
+func (c *Core) refused(l *lane, class sink.Class, code int16, why string) {
+	switch class {
+	case sink.Forbidden:
+		c.halt(l, code, why, true)
+	case sink.Poison, sink.Fenced:
+		c.halt(l, code, why, false)
+	case sink.Moved:
+		c.lookSoon = true
+		c.wait(l)
+	default:
+		c.wait(l)
+	}
+}
+
+// wait lets a lane rest for a while that grows.
+func (c *Core) wait(l *lane) {
+	l.backoff = min(max(2*l.backoff, backoffMin), backoffMax)
+	l.retryAt = c.now.Add(l.backoff)
+}
+
+// halt stops a lane with a reason for people.
+func (c *Core) halt(l *lane, code int16, reason string, retry bool) {
+	if l.stop == nil {
+		c.act.Note(Note{Bad: true, What: "lane stopped", Lane: l.tp, Detail: reason})
+	}
+	l.stop = &Stop{At: c.now, Code: code, Reason: reason, Retry: retry}
+	l.retryAt = c.now.Add(forbiddenWait)
+	l.doubt = l.bound
+	if l.flying == 0 {
+		c.park(l)
+	}
+}
+
+// judge tells the book whether the lane is caught up.
+func (c *Core) judge(l *lane) {
+	live := c.up && l.stop == nil && !l.parked && l.reader == mainReader && c.fresh()
+	if live && len(l.queue) > 0 {
+		live = c.now.UnixMilli()-l.queue[0].arrival < c.cfg.Patience.Milliseconds()
+	}
+	if live != l.live {
+		l.live = live
+		c.act.SetLive(l.id, live)
+	}
+}
+
+// fresh reports whether the main reader is at the end of the log, or nearly.
+func (c *Core) fresh() bool {
+	return c.readers[mainReader].pos >= c.durable || c.now.Sub(c.lastRead) < c.cfg.Patience
+}
+
+// stamped returns the parcel of one batch under the lane's binding: its sequence follows from its ordinal (rule C1).
+func (l *lane) stamped(it *item) sink.Parcel {
+	p := sink.Parcel{TopicPartition: l.tp, TopicID: l.bind.Topic, Payload: it.body[batch.HeaderSize:]}
+	batch.Restamp(&p.Header, it.body, batch.Stamp{ProducerID: l.bind.PID, Epoch: l.bind.Epoch, BaseSequence: l.bind.Sequence(it.ordinal)})
+	return p
+}

@@ -1,0 +1,314 @@
+package forward
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/batch"
+	"github.com/streamdown/streamdown/catalog"
+	"github.com/streamdown/streamdown/sink"
+)
+
+type topic = catalog.Topic
+
+type nodeState uint8
+
+const (
+	down nodeState = iota
+	connecting
+	up
+)
+
+// node is the connection to one broker.
+type node struct {
+	id       int32
+	state    nodeState
+	closing  bool
+	gen      uint64 // counts connections
+	retryAt  time.Time
+	backoff  time.Duration
+	requests []request // unanswered, in order
+	ready    []*lane   // have something to send
+	heard    time.Time // last answer, or when the connection came up
+}
+
+type request struct {
+	tag  uint64
+	sent time.Time
+	of   []flight
+}
+
+// flight is one batch in a request.
+type flight struct {
+	l       *lane
+	ordinal streamdown.Ordinal
+}
+
+func (c *Core) node(id int32) *node {
+	n := c.nodes[id]
+	if n == nil {
+		n = &node{id: id}
+		c.nodes[id] = n
+		c.nodeIDs = append(c.nodeIDs, id)
+	}
+	return n
+}
+
+func (c *Core) connect(n *node) {
+	if n.state == down && !c.now.Before(n.retryAt) {
+		n.state = connecting
+		c.act.Connect(n.id)
+	}
+}
+
+func (c *Core) anyUp() bool {
+	for _, id := range c.nodeIDs {
+		if c.nodes[id].state == up && !c.nodes[id].closing {
+			return true
+		}
+	}
+	return false
+}
+
+// Connected brings the outcome of Connect.
+func (c *Core) Connected(now time.Time, id int32, reset bool, err error) {
+	c.now = now
+	n := c.node(id)
+	if err != nil {
+		c.gone(n, reset, err)
+		return
+	}
+	n.state, n.backoff, n.heard = up, 0, now
+	n.gen = c.nextTag()
+	if n.closing || !c.brk.Allow() {
+		n.closing = true
+		c.act.Disconnect(id)
+		return
+	}
+	for _, l := range c.order {
+		c.advance(l)
+	}
+	c.flush()
+}
+
+func (c *Core) nextTag() uint64 {
+	c.tag++
+	return c.tag
+}
+
+// Lost says that a connection is gone. All that was unanswered on it is in doubt.
+func (c *Core) Lost(now time.Time, id int32, reset bool, err error) {
+	c.now = now
+	n := c.node(id)
+	if n.state == down {
+		return
+	}
+	for _, r := range n.requests {
+		for _, f := range r.of {
+			f.l.flying = 0
+			f.l.sent, f.l.bad, f.l.doubt, f.l.cold = 0, false, true, true
+			if c.cfg.plantSilence {
+				f.l.doubt = false
+			}
+			c.halfway(f.l)
+		}
+	}
+	n.requests = nil
+	for _, l := range n.ready {
+		l.ready = false
+	}
+	n.ready = nil
+	c.gone(n, reset, err)
+}
+
+// halfway parks a lane that was stopped or held while something was in flight.
+func (c *Core) halfway(l *lane) {
+	if _, held := c.cfg.Book.Held(l.tp); (l.stop != nil || held) && !l.parked {
+		c.park(l)
+	}
+}
+
+func (c *Core) gone(n *node, reset bool, err error) {
+	closing := n.closing
+	n.state, n.closing = down, false
+	n.backoff = min(max(2*n.backoff, backoffMin), backoffMax)
+	n.retryAt = c.now.Add(n.backoff)
+	c.lookSoon = true
+	if !closing && !c.anyUp() {
+		c.change(c.brk.Failure(c.now, reset, fmt.Sprintf("broker %d: %v", n.id, err)))
+	}
+}
+
+// listen looks for connections that have been silent for longer than patience with a request unanswered.
+func (c *Core) listen() {
+	for _, id := range c.nodeIDs {
+		n := c.nodes[id]
+		if n.state != up || n.closing || len(n.requests) == 0 {
+			continue
+		}
+		since := n.heard
+		if sent := n.requests[0].sent; sent.After(since) {
+			since = sent
+		}
+		waited := c.now.Sub(since)
+		if waited < c.cfg.Patience {
+			continue
+		}
+		others := false
+		for _, o := range c.nodeIDs {
+			others = others || o != id && c.nodes[o].state == up && c.now.Sub(c.nodes[o].heard) < c.cfg.Patience
+		}
+		if others {
+			continue // that node's lanes fall behind, and are not live; the target as a whole is there
+		}
+		c.change(c.brk.Silence(c.now, waited))
+	}
+}
+
+// flush sends what stands ready, filling requests over lanes.
+func (c *Core) flush() {
+	for _, id := range c.nodeIDs {
+		n := c.nodes[id]
+		for n.state == up && !n.closing && len(n.ready) > 0 && len(n.requests) < nodeDepth {
+			if !c.request(n) {
+				break
+			}
+		}
+	}
+}
+
+// request builds and sends one request: at most one batch per lane, as brokers want it, and never a lane that timed
+// out together with others.
+func (c *Core) request(n *node) bool {
+	r := request{tag: c.nextTag(), sent: c.now}
+	var parcels []sink.Parcel
+	size := 0
+	var again []*lane
+	list := n.ready
+	n.ready = nil
+	for i, l := range list {
+		if !c.sendable(l) || l.gen != n.gen {
+			l.ready = false
+			continue
+		}
+		it := &l.queue[l.sent]
+		if len(parcels) > 0 && (l.alone || size+len(it.body) > c.cfg.Request) {
+			again = append(slices.Clone(list[i:]), again...)
+			break
+		}
+		if c.cfg.plantSwap && l.sent+1 < len(l.queue) && it.ordinal%7 == 3 {
+			l.queue[l.sent], l.queue[l.sent+1] = l.queue[l.sent+1], l.queue[l.sent]
+		}
+		parcels = append(parcels, l.stamped(it))
+		r.of = append(r.of, flight{l, it.ordinal})
+		size += len(it.body)
+		l.sent++
+		l.flying++
+		c.sent++
+		if c.cfg.plantEarly {
+			c.act.Confirm(l.id, it.end(), streamdown.NoOffset)
+		}
+		if c.sendable(l) {
+			again = append(again, l)
+		} else {
+			l.ready = false
+		}
+		if l.alone {
+			again = append(slices.Clone(list[i+1:]), again...)
+			break
+		}
+	}
+	n.ready = again
+	if len(parcels) == 0 {
+		return false
+	}
+	n.requests = append(n.requests, r)
+	c.act.Send(n.id, r.tag, parcels)
+	return true
+}
+
+// Answered brings the answers to one request, in the order of Send.
+func (c *Core) Answered(now time.Time, id int32, tag uint64, answers []sink.Answer) {
+	c.now = now
+	n := c.node(id)
+	if len(n.requests) == 0 || n.requests[0].tag != tag {
+		return // of a connection that was lost meanwhile: those batches are in doubt already
+	}
+	r := n.requests[0]
+	n.requests = n.requests[1:]
+	n.heard = now
+	c.change(c.brk.Success(now))
+	for i, f := range r.of {
+		c.answer(f.l, f.ordinal, answers[i])
+	}
+	for _, f := range r.of {
+		c.advance(f.l)
+	}
+	c.flush()
+	c.feed()
+}
+
+func (c *Core) answer(l *lane, o streamdown.Ordinal, a sink.Answer) {
+	l.flying--
+	c.counts[a.Class]++
+	switch {
+	case a.Class == sink.OK && !l.bad:
+		if len(l.queue) == 0 || l.queue[0].ordinal != o {
+			// Our own bookkeeping is wrong, or the queue was left in the wrong order: believe nothing.
+			l.bad = true
+			l.fail = sink.Answer{Class: sink.Doubt, Message: "an answer does not fit what is in flight"}
+			break
+		}
+		count := streamdown.Offset(l.queue[0].count)
+		end := streamdown.NoOffset
+		if a.Base != streamdown.NoOffset {
+			end = a.Base + count
+		}
+		c.confirmHead(l, end)
+		l.cold, l.alone = false, false
+	case a.Class == sink.OK:
+		// An earlier one of this pipeline failed: only asking says what is stored.
+	case !l.bad:
+		l.bad, l.fail = true, a
+	}
+	if l.bad && l.flying == 0 {
+		c.failed(l)
+	}
+	if l.flying == 0 {
+		c.halfway(l)
+	}
+}
+
+// failed begins the doubt when the last answer of a broken pipeline is in.
+func (c *Core) failed(l *lane) {
+	a := l.fail
+	l.bad, l.sent, l.doubt, l.cold = false, 0, true, true
+	why := fmt.Sprintf("the target answered %s (code %d)", a.Class, a.Code)
+	if a.Message != "" {
+		why += ": " + a.Message
+	}
+	switch a.Class {
+	case sink.OutOfOrder:
+		c.wait(l)
+	case sink.Doubt:
+		l.alone = true
+		c.wait(l)
+	case sink.Poison:
+		c.halt(l, a.Code, why+"; the batch can not be stored as it is. Fix the topic's configuration and `streamdown resume "+l.tp.String()+"`", false)
+	case sink.Fenced:
+		c.halt(l, a.Code, why+"; another process sends in this log's name", false)
+	default:
+		c.refused(l, a.Class, a.Code, why)
+	}
+}
+
+// newestOf is the greatest timestamp of a batch.
+func newestOf(body []byte) int64 {
+	h, err := batch.ParseHeader(body)
+	if err != nil {
+		return 0
+	}
+	return h.MaxTimestamp
+}

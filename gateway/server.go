@@ -1,0 +1,174 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+)
+
+// Server serves producers on one listener.
+type Server struct {
+	cfg       Config
+	intake    Intake
+	directory Directory
+	stats     counters
+	hold      hold
+	frames    frames
+	creations creations
+
+	advertisedHost string // set by Serve before the first connection
+	advertisedPort int32
+
+	mu      sync.Mutex // guards the following
+	conns   map[*conn]struct{}
+	closing bool
+}
+
+// New returns a server that hands what it takes to in and asks d what exists. It touches nothing.
+func New(cfg Config, in Intake, d Directory) *Server {
+	cfg = cfg.withDefaults()
+	s := &Server{cfg: cfg, intake: in, directory: d, conns: map[*conn]struct{}{}, creations: newCreations()}
+	s.hold.max = cfg.MaxInFlightBytes
+	return s
+}
+
+// ErrNotLoopback is returned by Serve for a listener that others than this machine can reach.
+var ErrNotLoopback = errors.New("there is no authentication yet")
+
+// Serve takes connections from l until ctx ends, then closes l, reads no further requests, answers those that are
+// open for at most Config.DrainTime, and returns nil once all its goroutines have ended. It may be called once.
+//
+// A request that is not answered by then was never refused either: its client does not know, and asks again.
+// Serve waits for calls of the Intake that have not returned.
+func (s *Server) Serve(ctx context.Context, l net.Listener) error {
+	defer l.Close()
+	if err := s.begin(l); err != nil {
+		return err
+	}
+	reading, stopReading := context.WithCancel(ctx)
+	defer stopReading()
+	work, stopWork := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopWork()
+	stopped := make(chan struct{})
+	context.AfterFunc(reading, func() {
+		defer close(stopped)
+		l.Close()
+		s.each((*conn).stop)
+	})
+
+	var running sync.WaitGroup
+	var creating sync.WaitGroup
+	for range creators {
+		creating.Go(func() { s.createTopics(work) })
+	}
+	err := s.accept(reading, work, l, &running)
+	stopReading() // if the listener ended by itself
+	<-stopped
+
+	drained := make(chan struct{})
+	late := time.AfterFunc(s.cfg.DrainTime, func() {
+		defer close(drained)
+		stopWork()
+		s.each(func(c *conn) {
+			c.log.Warn("connection closed with open requests: the drain time is over", "client", c.clientName())
+			c.abort()
+		})
+	})
+	running.Wait()
+	if !late.Stop() {
+		<-drained
+	}
+	stopWork()
+	creating.Wait()
+	return err
+}
+
+// begin checks the listener and learns what to advertise.
+func (s *Server) begin(l net.Listener) error {
+	if err := s.cfg.Validate(); err != nil {
+		return fmt.Errorf("serve kafka on %s: %w", l.Addr(), err)
+	}
+	tcp, ok := l.Addr().(*net.TCPAddr)
+	if !ok || !tcp.IP.IsLoopback() {
+		return fmt.Errorf("serve kafka on %s: %w, so only loopback is served: listen on 127.0.0.1 or [::1]", l.Addr(), ErrNotLoopback)
+	}
+	advertise := s.cfg.Advertise
+	if advertise == "" {
+		advertise = l.Addr().String()
+	}
+	host, port, err := splitHostPort(advertise)
+	if err != nil {
+		return fmt.Errorf("serve kafka on %s: advertise %q: %w", l.Addr(), advertise, err)
+	}
+	s.advertisedHost, s.advertisedPort = host, port
+	return nil
+}
+
+// accept takes connections until the listener is closed. It returns nil when ctx closed it.
+func (s *Server) accept(ctx, work context.Context, l net.Listener, running *sync.WaitGroup) error {
+	wait := time.Duration(0)
+	for {
+		nc, err := l.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				nc.Close()
+			}
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("take connections on %s: %w", l.Addr(), err)
+		case err != nil: // too many open files, most likely: it passes
+			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
+			s.cfg.Logger.Warn("connection not taken: raise the limit of open files if this stays", "err", err)
+			select {
+			case <-time.After(wait):
+			case <-ctx.Done():
+			}
+			continue
+		}
+		wait = 0
+		c := newConn(s, nc)
+		if !s.enter(c) {
+			nc.Close()
+			continue
+		}
+		running.Go(func() {
+			defer s.leave(c)
+			c.run(ctx, work)
+		})
+	}
+}
+
+func (s *Server) enter(c *conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.conns[c] = struct{}{}
+	s.stats.accepted.Add(1)
+	return true
+}
+
+func (s *Server) leave(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
+}
+
+// each lets no further connection in and calls f for those that are there.
+func (s *Server) each(f func(*conn)) {
+	s.mu.Lock()
+	s.closing = true
+	conns := make([]*conn, 0, len(s.conns))
+	for c := range s.conns {
+		conns = append(conns, c)
+	}
+	s.mu.Unlock()
+	for _, c := range conns {
+		f(c)
+	}
+}

@@ -1,0 +1,342 @@
+package ingest
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/batch"
+	"github.com/streamdown/streamdown/catalog"
+	"github.com/streamdown/streamdown/wal"
+)
+
+// Log is what an intake needs of the write-ahead log; *wal.Log is one.
+type Log interface {
+	// Append and Ready are as in wal.Log: Append never waits, Ready may.
+	Append(e *wal.Entry) (streamdown.LSN, error)
+	Ready()
+	Lane(tp streamdown.TopicPartition) (streamdown.LaneID, error)
+}
+
+// Confirmations tells when the target holds records; *delivery.Book is one.
+type Confirmations interface {
+	Await(id streamdown.LaneID, from, to streamdown.Ordinal, deadline time.Time, done func(base streamdown.Offset, confirmed bool))
+	Estimate(id streamdown.LaneID, o streamdown.Ordinal) streamdown.Offset
+	Live(id streamdown.LaneID) bool
+}
+
+// Policy is what a stream says about the admission of its topics.
+type Policy struct {
+	// Remote: acks=all waits for the target too, for at most Patience and only while the lane is caught up.
+	Remote   bool
+	Patience time.Duration
+	// RejectIsolated refuses, with a retriable error, what would be on this disk only (when_isolated: reject).
+	RejectIsolated bool
+}
+
+// Config wires an Intake.
+type Config struct {
+	Confirmations Confirmations
+	// Policy returns the policy of the stream that takes the topic; ok is false when none does.
+	Policy func(topic string) (p Policy, ok bool)
+	// Cluster is the last known look of the target, nil if there never was one.
+	Cluster func() *catalog.Cluster
+	Now     func() time.Time // default time.Now
+	// HoldFor bounds how long a reply is held while the log is full. Default 20 s, below the clients' time-outs.
+	HoldFor time.Duration
+}
+
+// Intake admits batches. Concurrent use is fine; the order of Produce calls for one partition is the order of its log.
+type Intake struct {
+	cfg Config
+	log Log
+
+	mu    sync.RWMutex // guards lanes
+	lanes map[streamdown.LaneID]*lane
+
+	closed    atomic.Bool
+	admitted  atomic.Uint64 // batches
+	repeated  atomic.Uint64 // batches recognized as a client's retry
+	refused   [refusalCodes]atomic.Uint64
+	localOnly atomic.Uint64 // batches acked from this disk although the target was asked for
+	full      atomic.Uint64 // replies held for want of space
+}
+
+const refusalCodes = 160 // Kafka's error codes are below; others are counted in the last
+
+// New returns an intake. It is given to the log as a book and then, before the first Produce, attached to it.
+func New(cfg Config) *Intake {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.HoldFor <= 0 {
+		cfg.HoldFor = 20 * time.Second
+	}
+	return &Intake{cfg: cfg, lanes: map[streamdown.LaneID]*lane{}}
+}
+
+// Attach gives the intake its log.
+func (in *Intake) Attach(l Log) { in.log = l }
+
+// Stop makes every later Produce ask for its connection to be closed: nothing is admitted any more.
+func (in *Intake) Stop() { in.closed.Store(true) }
+
+// NewProducer returns a producer id for a client: random in 63 bits, so it is unguessable, apart from every id that a
+// cluster hands out in practice, and needs no memory of what was handed out before.
+func (in *Intake) NewProducer(context.Context) (int64, error) {
+	var b [8]byte
+	if _, err := rand.Read(b[:]); err != nil {
+		return 0, fmt.Errorf("draw a producer id: %w", err)
+	}
+	return int64(binary.LittleEndian.Uint64(b[:]) >> 1), nil //nolint:gosec // 63 bits
+}
+
+func (in *Intake) lane(id streamdown.LaneID) *lane {
+	in.mu.RLock()
+	l := in.lanes[id]
+	in.mu.RUnlock()
+	if l != nil {
+		return l
+	}
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if l = in.lanes[id]; l == nil {
+		l = &lane{id: id}
+		in.lanes[id] = l
+	}
+	return l
+}
+
+// Produce admits one partition's records; done is called exactly once, from any goroutine, possibly before Produce
+// returns, and must not wait. r.Records is borrowed until Produce returns. It waits while the log is full or the disk
+// does not keep up.
+func (in *Intake) Produce(r Request, done func(Result)) {
+	policy, ok := in.cfg.Policy(r.TopicPartition.Topic)
+	if !ok {
+		in.refuse(done, kerr.TopicAuthorizationFailed.Code, "no stream takes topic "+r.TopicPartition.Topic+"; add it to `streams` in the gateway's configuration")
+		return
+	}
+	_, topic, ok := in.cfg.Cluster().Partition(r.TopicPartition)
+	if !ok {
+		in.refuse(done, kerr.UnknownTopicOrPartition.Code, "")
+		return
+	}
+	now := in.cfg.Now()
+	c := &topic.Config
+	rules := batch.Rules{
+		MaxMessageBytes: c.MaxMessageBytes, Compacted: c.Compacted, LogAppendTime: c.LogAppendTime,
+		BeforeMax: c.BeforeMax, AfterMax: c.AfterMax,
+	}
+	h, refusal := batch.Admit(r.Records, &rules, now)
+	if refusal != nil {
+		in.refuse(done, refusal.Code, refusal.Reason)
+		return
+	}
+	id, err := in.log.Lane(r.TopicPartition)
+	if err != nil {
+		done(Result{Close: true, Base: streamdown.NoOffset, LogStart: streamdown.NoOffset})
+		return
+	}
+	if policy.RejectIsolated && !in.cfg.Confirmations.Live(id) {
+		in.refuse(done, kerr.NotEnoughReplicas.Code, "the target does not confirm just now and the stream says when_isolated: reject")
+		return
+	}
+	remote := policy.Remote && r.Acks == -1
+	in.append(in.lane(id), &h, r.Records, now, answer{in: in, lane: id, remote: remote, policy: policy, done: done})
+}
+
+// answer is how one request is answered once its batch is durable.
+type answer struct {
+	in     *Intake
+	lane   streamdown.LaneID
+	remote bool
+	policy Policy
+	done   func(Result)
+}
+
+// durable answers, or waits for the target first.
+func (a answer) durable(from streamdown.Ordinal, count int32, since time.Time) {
+	if !a.remote {
+		a.done(Result{Base: a.in.cfg.Confirmations.Estimate(a.lane, from), LogStart: streamdown.NoOffset})
+		return
+	}
+	to := from + streamdown.Ordinal(count)
+	a.in.cfg.Confirmations.Await(a.lane, from, to, since.Add(a.policy.Patience), func(base streamdown.Offset, confirmed bool) {
+		if !confirmed {
+			if a.policy.RejectIsolated {
+				a.done(Result{Close: true, Base: streamdown.NoOffset, LogStart: streamdown.NoOffset}) // it is in the log: neither yes nor no
+				return
+			}
+			a.in.localOnly.Add(1)
+		}
+		a.done(Result{Base: base, LogStart: streamdown.NoOffset})
+	})
+}
+
+// append judges the batch and hands it to the log, holding the reply while the log has no room.
+func (in *Intake) append(l *lane, h *batch.Header, records []byte, now time.Time, a answer) {
+	limit := now.Add(in.cfg.HoldFor)
+	for {
+		in.log.Ready()
+		if in.closed.Load() {
+			a.done(Result{Close: true, Base: streamdown.NoOffset, LogStart: streamdown.NoOffset})
+			return
+		}
+		err := in.tryAppend(l, h, records, now, a)
+		if err == nil {
+			return
+		}
+		if errors.Is(err, wal.ErrClosed) {
+			a.done(Result{Close: true, Base: streamdown.NoOffset, LogStart: streamdown.NoOffset})
+			return
+		}
+		if !in.cfg.Now().Before(limit) {
+			in.refuse(a.done, kerr.KafkaStorageError.Code, err.Error())
+			return
+		}
+		in.full.Add(1)
+		time.Sleep(50 * time.Millisecond) // the connection's own reader waits: that is the backpressure
+	}
+}
+
+// errTooManyProducers is held for as wal.ErrFull is.
+var errTooManyProducers = errors.New("this partition remembers as many recent idempotent producers as it can")
+
+// tryAppend does under the lane's lock what must happen in log order. A nil error means that it has an answer or will.
+func (in *Intake) tryAppend(l *lane, h *batch.Header, records []byte, now time.Time, a answer) error {
+	l.mu.Lock()
+	if h.ProducerID != batch.NoProducerID {
+		v, s := l.rows[h.ProducerID].judge(h)
+		switch v {
+		case outOfOrder:
+			l.mu.Unlock()
+			in.refuse(a.done, kerr.OutOfOrderSequenceNumber.Code, "")
+			return nil
+		case staleEpoch:
+			l.mu.Unlock()
+			in.refuse(a.done, kerr.InvalidProducerEpoch.Code, "")
+			return nil
+		case duplicate:
+			in.repeated.Add(1)
+			o, count := s.ordinal, s.count
+			if !s.durable {
+				// It waits for, and counts as, what its original waits for (rule A3).
+				for i := range l.pending {
+					if p := &l.pending[i]; p.ordinal == o {
+						p.waits = append(p.waits, func() { a.durable(o, count, now) })
+					}
+				}
+				l.mu.Unlock()
+				return nil
+			}
+			l.mu.Unlock()
+			a.durable(o, count, now)
+			return nil
+		case admit:
+		}
+		if !l.roomFor(h.ProducerID, now.UnixMilli()) {
+			l.mu.Unlock()
+			return errTooManyProducers
+		}
+	}
+	defer l.mu.Unlock()
+	o, count := l.next, h.Count
+	e := wal.Entry{Kind: wal.KindBatch, Lane: l.id, Ordinal: o, Count: count, Arrival: now.UnixMilli(), Body: records}
+	if _, err := in.log.Append(&e); err != nil {
+		return err
+	}
+	in.admitted.Add(1)
+	l.reserve(h, now.UnixMilli(), func() { a.durable(o, count, now) })
+	return nil
+}
+
+func (in *Intake) refuse(done func(Result), code int16, why string) {
+	in.refused[min(max(int(code), 0), refusalCodes-1)].Add(1)
+	done(Result{Code: code, Message: why, Base: streamdown.NoOffset, LogStart: streamdown.NoOffset})
+}
+
+// BookID implements wal.Book.
+func (in *Intake) BookID() byte { return 3 }
+
+// Apply implements wal.Book: the batch is durable, and who waits for that is answered.
+func (in *Intake) Apply(e *wal.Entry) {
+	if e.Kind != wal.KindBatch {
+		return
+	}
+	l := in.lane(e.Lane)
+	l.mu.Lock()
+	waits := l.settle(e.Ordinal, e.Count, e.Arrival, e.Body)
+	l.mu.Unlock()
+	for _, w := range waits {
+		w()
+	}
+}
+
+// Snapshot implements wal.Book.
+func (in *Intake) Snapshot(dst []byte) []byte {
+	in.mu.RLock()
+	defer in.mu.RUnlock()
+	for id := range streamdown.LaneID(in.maxLaneLocked()) {
+		if l := in.lanes[id]; l != nil {
+			l.mu.Lock()
+			dst = l.append(dst)
+			l.mu.Unlock()
+		}
+	}
+	return dst
+}
+
+func (in *Intake) maxLaneLocked() (n streamdown.LaneID) {
+	for id := range in.lanes {
+		n = max(n, id+1)
+	}
+	return n
+}
+
+// Restore implements wal.Book.
+func (in *Intake) Restore(s []byte) error {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	clear(in.lanes)
+	for len(s) > 0 {
+		l := &lane{}
+		rest, err := l.restore(s)
+		if err != nil {
+			return err
+		}
+		in.lanes[l.id] = l
+		s = rest
+	}
+	return nil
+}
+
+// Stats is what an intake counts, in batches.
+type Stats struct {
+	Admitted  uint64
+	Repeated  uint64 // a client's retry of something we hold
+	LocalOnly uint64 // acked from this disk alone although the target was asked for
+	Held      uint64 // times that a reply was held for want of space
+	Refused   map[int16]uint64
+}
+
+// Stats returns the counts.
+func (in *Intake) Stats() Stats {
+	s := Stats{
+		Admitted: in.admitted.Load(), Repeated: in.repeated.Load(), LocalOnly: in.localOnly.Load(), Held: in.full.Load(),
+		Refused: map[int16]uint64{},
+	}
+	for code := range in.refused {
+		if n := in.refused[code].Load(); n > 0 {
+			s.Refused[int16(code)] = n //nolint:gosec // below 160
+		}
+	}
+	return s
+}

@@ -1,0 +1,210 @@
+package ingest
+
+import (
+	"encoding/binary"
+	"errors"
+	"slices"
+	"sync"
+
+	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/batch"
+)
+
+// lane is the admission state of one topic-partition.
+type lane struct {
+	id streamdown.LaneID
+
+	// mu guards the following. It is held while an entry is appended, so that ordinals and the dedup window are
+	// reserved in log order (rule A3); the log never waits for it while it holds anything an appender needs.
+	mu      sync.Mutex
+	next    streamdown.Ordinal // of the next batch
+	durable streamdown.Ordinal // behind the last durable record
+	rows    map[int64]*row     // by producer id
+	pending []pending          // in the log and not durable yet, in order
+	sweepAt int                // number of rows at which old ones are looked for
+}
+
+// pending is a batch in the log that is not durable yet, and who waits for that.
+type pending struct {
+	ordinal streamdown.Ordinal
+	count   int32
+	pid     int64
+	epoch   int16
+	seq     sent
+	waits   []func()
+}
+
+const (
+	rowsPerLane  = 5000           // producers that one partition remembers
+	freshMillis  = 15 * 60_000    // no row is forgotten within this time after its last batch (rule B2)
+	staleMillis  = 24 * 3_600_000 // rows are forgotten after this time when they are in the way
+	firstSweepAt = 64
+)
+
+// roomFor reports whether the lane may remember one more producer, forgetting old ones when it must.
+func (l *lane) roomFor(pid, now int64) bool {
+	if l.rows[pid] != nil || len(l.rows) < max(l.sweepAt, firstSweepAt) {
+		return true
+	}
+	l.forget(now - staleMillis)
+	if len(l.rows) >= rowsPerLane {
+		l.forget(now - freshMillis)
+	}
+	l.sweepAt = min(max(2*len(l.rows), firstSweepAt), rowsPerLane)
+	return len(l.rows) < rowsPerLane
+}
+
+func (l *lane) forget(before int64) {
+	for pid, r := range l.rows {
+		if r.arrival < before && r.batches[len(r.batches)-1].durable {
+			delete(l.rows, pid)
+		}
+	}
+}
+
+func (l *lane) row(pid int64) *row {
+	r := l.rows[pid]
+	if r == nil {
+		if l.rows == nil {
+			l.rows = map[int64]*row{}
+		}
+		r = &row{}
+		l.rows[pid] = r
+	}
+	return r
+}
+
+// reserve takes the ordinals of a batch that the log took.
+func (l *lane) reserve(h *batch.Header, arrival int64, done func()) {
+	p := pending{ordinal: l.next, count: h.Count, pid: h.ProducerID, epoch: h.ProducerEpoch}
+	if done != nil {
+		p.waits = append(p.waits, done)
+	}
+	if h.ProducerID != batch.NoProducerID {
+		p.seq = sent{first: h.BaseSequence, last: h.LastSequence(), crc: h.CRC, count: h.Count, ordinal: l.next}
+		l.row(h.ProducerID).add(h, p.seq, arrival)
+	}
+	l.next += streamdown.Ordinal(h.Count)
+	l.pending = append(l.pending, p)
+}
+
+// settle takes a batch that became durable and returns who waited for it. While the log is opened nothing is pending,
+// and the batch itself says what the lane has to remember.
+func (l *lane) settle(o streamdown.Ordinal, count int32, arrival int64, body []byte) []func() {
+	l.durable = o + streamdown.Ordinal(count)
+	if len(l.pending) > 0 {
+		p := l.pending[0]
+		l.pending = l.pending[1:]
+		if r := l.rows[p.pid]; r != nil && r.epoch == p.epoch {
+			r.settle(o)
+		}
+		return p.waits
+	}
+	l.next = l.durable
+	h, err := batch.ParseHeader(body)
+	if err != nil || h.ProducerID == batch.NoProducerID {
+		return nil
+	}
+	s := sent{first: h.BaseSequence, last: h.LastSequence(), crc: h.CRC, count: h.Count, ordinal: o, durable: true}
+	l.row(h.ProducerID).add(&h, s, arrival)
+	return nil
+}
+
+// append writes what is durable of the lane.
+func (l *lane) append(dst []byte) []byte {
+	dst = binary.AppendUvarint(dst, uint64(l.id))
+	dst = binary.AppendVarint(dst, int64(l.durable))
+	at := len(dst)
+	dst = append(dst, 0, 0, 0, 0)
+	n := uint32(0)
+	pids := make([]int64, 0, len(l.rows))
+	for pid := range l.rows {
+		pids = append(pids, pid)
+	}
+	slices.Sort(pids)
+	for _, pid := range pids {
+		r := l.rows[pid]
+		durable := 0
+		for durable < len(r.batches) && r.batches[durable].durable {
+			durable++
+		}
+		if durable == 0 {
+			continue
+		}
+		n++
+		dst = binary.AppendVarint(dst, pid)
+		dst = binary.AppendVarint(dst, int64(r.epoch))
+		dst = binary.AppendVarint(dst, r.arrival)
+		kept := r.batches[max(0, durable-window):durable]
+		dst = append(dst, byte(len(kept)))
+		for _, s := range kept {
+			dst = binary.AppendVarint(dst, int64(s.first))
+			dst = binary.AppendVarint(dst, int64(s.last))
+			dst = binary.AppendUvarint(dst, uint64(s.crc))
+			dst = binary.AppendVarint(dst, int64(s.count))
+			dst = binary.AppendVarint(dst, int64(s.ordinal))
+		}
+	}
+	binary.LittleEndian.PutUint32(dst[at:], n)
+	return dst
+}
+
+var errSnapshot = errors.New("ingest book: malformed snapshot")
+
+// restore reads what append wrote and returns the rest.
+func (l *lane) restore(b []byte) (rest []byte, err error) {
+	var bad bool
+	varint := func() int64 {
+		v, n := binary.Varint(b)
+		if n <= 0 {
+			b, bad = nil, true
+			return 0
+		}
+		b = b[n:]
+		return v
+	}
+	id, n := binary.Uvarint(b)
+	if n <= 0 {
+		return nil, errSnapshot
+	}
+	b = b[n:]
+	l.id = streamdown.LaneID(id) //nolint:gosec // written from a LaneID
+	l.durable = streamdown.Ordinal(varint())
+	l.next = l.durable
+	if len(b) < 4 {
+		return nil, errSnapshot
+	}
+	rows := binary.LittleEndian.Uint32(b)
+	b = b[4:]
+	for range rows {
+		pid := varint()
+		r := &row{epoch: int16(varint()), arrival: varint()} //nolint:gosec // written from an int16
+		if len(b) == 0 {
+			return nil, errSnapshot
+		}
+		k := int(b[0])
+		b = b[1:]
+		for range k {
+			s := sent{first: int32(varint()), last: int32(varint()), durable: true} //nolint:gosec // written from int32
+			crc, n := binary.Uvarint(b)
+			if n <= 0 {
+				return nil, errSnapshot
+			}
+			b = b[n:]
+			s.crc = uint32(crc)                                                //nolint:gosec // written from a uint32
+			s.count, s.ordinal = int32(varint()), streamdown.Ordinal(varint()) //nolint:gosec // written from int32
+			r.batches = append(r.batches, s)
+		}
+		if bad || k == 0 {
+			return nil, errSnapshot
+		}
+		if l.rows == nil {
+			l.rows = map[int64]*row{}
+		}
+		l.rows[pid] = r
+	}
+	if bad {
+		return nil, errSnapshot
+	}
+	return b, nil
+}

@@ -1,0 +1,60 @@
+package realkafka
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/streamdown/streamdown/test/process"
+)
+
+// answers waits until the broker at addr shows itself in its own Metadata and gives out a producer id. A broker
+// answers Metadata earlier than that, and idempotent producers then wait and say so: the first id comes from the
+// controller after the broker's registration.
+func answers(ctx context.Context, addr string, p *process.Process) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ask(ctx, addr)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-p.Done():
+			return p.Err()
+		case <-ctx.Done():
+			return fmt.Errorf("no answer at %s: %w (%w)\n%s", addr, ctx.Err(), err, process.Tail(p.Log(), 10))
+		case <-tick.C:
+		}
+	}
+}
+
+func ask(ctx context.Context, addr string) error {
+	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.RequestRetries(0), kgo.DialTimeout(time.Second))
+	if err != nil {
+		return err
+	}
+	defer cl.Close()
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	meta := kmsg.NewPtrMetadataRequest()
+	meta.Topics = []kmsg.MetadataRequestTopic{} // none
+	m, err := meta.RequestWith(ctx, cl)
+	if err != nil {
+		return err
+	}
+	if len(m.Brokers) != 1 || m.ControllerID < 0 {
+		return fmt.Errorf("metadata show %d brokers and controller %d", len(m.Brokers), m.ControllerID)
+	}
+	id, err := kmsg.NewPtrInitProducerIDRequest().RequestWith(ctx, cl)
+	if err != nil {
+		return err
+	}
+	return kerr.ErrorForCode(id.ErrorCode)
+}

@@ -1,0 +1,156 @@
+//go:build real
+
+package rescue_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/streamdown/streamdown/check"
+	"github.com/streamdown/streamdown/test/daemon"
+	"github.com/streamdown/streamdown/test/load"
+	"github.com/streamdown/streamdown/test/reader"
+	"github.com/streamdown/streamdown/test/realkafka"
+	"github.com/streamdown/streamdown/test/rescue"
+)
+
+const (
+	partitions = 3
+	rate       = 400 // records per second of each of the six loads
+	faults     = 3   // per round
+)
+
+var (
+	clients = []load.Client{load.Java, load.Kcat, load.Franz}
+	codecs  = []string{"none", "gzip", "snappy", "lz4", "zstd"}
+)
+
+// round runs all clients at once, each with and without idempotence, on topics of their own, and kills what they talk
+// to. The compressions move on by one per round, so that five rounds show every client with each.
+type round struct {
+	number    int
+	dir       string
+	kafka     *realkafka.Broker
+	gateway   *daemon.Daemon // nil = the clients talk to Kafka
+	bootstrap string
+	log       *slog.Logger
+	rng       *rand.Rand
+	lanes     []*lane
+}
+
+// lane is one client's load, from its records to their verdict.
+type lane struct {
+	name       string
+	idempotent bool
+	codec      int
+	checker    *check.Checker
+	journal    *rescue.Journal
+	reader     *reader.Reader
+	spec       load.Spec
+	result     load.Result
+	err        error
+}
+
+func (r *round) run(ctx context.Context, t *testing.T) {
+	began := time.Now()
+	stop := make(chan struct{})
+	for c, client := range clients {
+		for i, idempotent := range []bool{true, false} {
+			l := &lane{idempotent: idempotent, codec: (r.number + c + 2*i) % len(codecs)}
+			l.name = fmt.Sprintf("round%d-%s-%s-idempotent.%t", r.number, client, codecs[l.codec], idempotent)
+			if err := r.kafka.CreateTopic(ctx, l.name, partitions, nil); err != nil {
+				t.Fatal(err)
+			}
+			l.checker = check.New(check.Config{MinAcked: 1000, MinShare: 1, NeedFault: true})
+			l.journal = rescue.NewJournal(l.checker)
+			var err error
+			if l.reader, err = reader.Open(r.kafka.Addr(), l.name, partitions, l.journal); err != nil {
+				t.Fatal(err)
+			}
+			defer l.reader.Close()
+			l.spec = load.Spec{
+				Client: client, Bootstrap: r.bootstrap, Topic: l.name, Partitions: partitions,
+				Producer: uint32(100 * len(r.lanes)), Incarnation: uint32(r.number), Idempotent: idempotent,
+				Compression: codecs[l.codec], Size: 150 + r.rng.IntN(1000), Rate: rate, Stop: stop,
+				Dir: filepath.Join(r.dir, l.name), Classpath: r.kafka.Classpath(), Journal: l.journal,
+			}
+			if !idempotent {
+				for p := range uint32(partitions) {
+					l.checker.Expect(check.Stream{Producer: l.spec.Producer + p, Incarnation: l.spec.Incarnation}, check.AtLeastOnce)
+				}
+			}
+			r.lanes = append(r.lanes, l)
+		}
+	}
+	var sending sync.WaitGroup
+	for _, l := range r.lanes {
+		sending.Go(func() { l.result, l.err = load.Run(ctx, l.spec) })
+	}
+	err := r.breakThings(ctx)
+	close(stop)
+	sending.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.settle(ctx, t)
+	for _, l := range r.lanes {
+		l.judge(t)
+	}
+	t.Logf("round %d took %v", r.number, time.Since(began).Round(time.Second))
+}
+
+// settle waits until everything acked is read, ends the gateway as an operator would, and reads to the end: what comes
+// after the last acked record would be a copy too many.
+func (r *round) settle(ctx context.Context, t *testing.T) {
+	t.Helper()
+	for _, l := range r.lanes {
+		if l.err != nil {
+			t.Errorf("%s: %v", l.name, l.err)
+		}
+		if err := l.reader.Await(ctx, func() bool { return l.checker.Unseen() == 0 }); err != nil {
+			t.Errorf("%s: %d acked records do not arrive: %v", l.name, l.checker.Unseen(), err)
+		}
+	}
+	if r.gateway != nil {
+		if err := r.gateway.Stop(ctx); err != nil {
+			t.Errorf("stop streamdown: %v", err)
+		}
+	}
+	for _, l := range r.lanes {
+		if err := l.reader.CatchUp(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+	if r.gateway != nil && !t.Failed() {
+		if err := r.gateway.Restart(ctx); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func (l *lane) judge(t *testing.T) {
+	t.Helper()
+	report := l.checker.Final()
+	fmt.Printf("%s: retried %d, longest silence %v: %v\n", l.name, l.result.Retried, l.result.Silence.Round(time.Millisecond), report)
+	if report.Exit() != check.ExitOK {
+		t.Errorf("%s: %+v", l.name, report)
+	}
+	if l.result.Failed > 0 {
+		t.Errorf("%s: the client gave up on %d records, first: %s", l.name, l.result.Failed, l.result.FirstFailure)
+	}
+	if l.idempotent && report.ClientRetry > 0 {
+		t.Errorf("%s: %d repeats of an idempotent client", l.name, report.ClientRetry)
+	}
+	if repeats := l.journal.Unexplained(); len(repeats) > 0 {
+		t.Errorf("%s: %d records are there again that nobody had reason to send again, first: %s", l.name, len(repeats), repeats[0])
+	}
+	if codecs := l.reader.Codecs(); codecs[l.codec] == 0 {
+		t.Errorf("%s: its compression did not arrive: %v", l.name, codecs)
+	}
+}

@@ -1,0 +1,73 @@
+package wal
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/streamdown/streamdown"
+)
+
+// Append puts an entry at the end of the log and returns its LSN; e.Body is copied, e.LSN is ignored and e.Arrival is
+// filled in when zero. The entry is durable, and acknowledged to nobody before, when the books see it or Wait says so.
+// Append never waits, so a caller may hold a lock that its book needs too; call Ready before, without that lock, to
+// let the disk keep up. It returns ErrFull or ErrClosed when nothing was appended; after a nil error the entry is
+// never taken back.
+func (l *Log) Append(e *Entry) (streamdown.LSN, error) {
+	if len(e.Body) > MaxBody {
+		return 0, fmt.Errorf("append entry of %d bytes: the largest is %d", len(e.Body), MaxBody)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed {
+		return 0, ErrClosed
+	}
+	if l.cfg.MaxSize > 0 && e.Kind == KindBatch && l.size.Load()+int64(len(l.group)+len(e.Body)) > l.cfg.MaxSize {
+		return 0, ErrFull
+	}
+	if len(l.group) == 0 {
+		l.markLocked()
+		select {
+		case l.wake <- struct{}{}:
+		default:
+		}
+	}
+	if e.Arrival == 0 {
+		e.Arrival = l.cfg.Now().UnixMilli()
+	}
+	l.putLocked(e)
+	return e.LSN, nil
+}
+
+// Ready waits while the group being collected is full: that is the log's backpressure.
+func (l *Log) Ready() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.group) >= groupSoft && !l.closed {
+		l.room.Wait()
+	}
+}
+
+// markLocked begins a group: all before it is durable by the time it is written.
+func (l *Log) markLocked() {
+	var body [8]byte
+	binary.LittleEndian.PutUint64(body[:], uint64(l.next))
+	l.putLocked(&Entry{Kind: KindMark, Arrival: l.cfg.Now().UnixMilli(), Body: body[:]})
+}
+
+func (l *Log) putLocked(e *Entry) {
+	e.LSN = l.next
+	at, size := len(l.group), e.Size()
+	l.group = grow(l.group, size)
+	e.put(l.group[at:], l.seed)
+	l.next += streamdown.LSN(size) //nolint:gosec // positive
+}
+
+// grow makes b longer by n bytes whose content is not defined.
+func grow(b []byte, n int) []byte {
+	if need := len(b) + n; need > cap(b) {
+		bigger := make([]byte, len(b), max(need, 2*cap(b), 64<<10))
+		copy(bigger, b)
+		b = bigger
+	}
+	return b[:len(b)+n]
+}

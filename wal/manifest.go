@@ -1,0 +1,67 @@
+package wal
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/vfs"
+)
+
+// manifest is the copy of the durable mark that lies outside the segments.
+type manifest struct {
+	Log     streamdown.ID
+	Durable streamdown.LSN
+}
+
+type manifestFile struct {
+	Format  int    `json:"format"`
+	Log     string `json:"log"`
+	Durable uint64 `json:"durable"`
+}
+
+func (l *Log) manifestPath() string { return filepath.Join(l.cfg.Dir, "manifest") }
+
+// loadManifest returns nil when there is none.
+func (l *Log) loadManifest() (*manifest, error) {
+	b, err := vfs.ReadFile(l.cfg.FS, l.manifestPath())
+	if vfs.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read manifest: %w", err)
+	}
+	var f manifestFile
+	if err := json.Unmarshal(b, &f); err != nil {
+		// It is only a copy, and it is replaced atomically, so this is damage: the segments have the same mark.
+		l.cfg.Logger.Warn("manifest is damaged; going on without it", "err", err)
+		return nil, nil
+	}
+	if f.Format != 1 {
+		return nil, fmt.Errorf("manifest format %d: %w", f.Format, errNewer)
+	}
+	raw, err := hex.DecodeString(strings.ReplaceAll(f.Log, "-", ""))
+	if err != nil || len(raw) != 16 {
+		l.cfg.Logger.Warn("manifest is damaged; going on without it", "log", f.Log)
+		return nil, nil
+	}
+	return &manifest{Log: streamdown.ID(raw), Durable: streamdown.LSN(f.Durable)}, nil
+}
+
+func (l *Log) writeManifest() error {
+	b, err := json.Marshal(manifestFile{Format: 1, Log: l.id.String(), Durable: l.durable.Load()})
+	if err != nil {
+		return err
+	}
+	return vfs.WriteFile(l.cfg.FS, l.manifestPath(), append(b, '\n'))
+}
+
+// saveManifest copies the mark; that it fails is worth a line and nothing more, for the log itself has it.
+func (l *Log) saveManifest() {
+	if err := l.writeManifest(); err != nil {
+		l.cfg.Logger.Warn("copy the durable mark to the manifest", "err", err)
+	}
+}

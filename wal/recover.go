@@ -1,0 +1,262 @@
+package wal
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/vfs"
+)
+
+// firstLSN is where a new log begins: not at zero, so that a forgotten position is never a valid one.
+const firstLSN streamdown.LSN = 64
+
+// recover finds the log's end, restores the books and begins a new segment there. It writes nothing but that segment
+// and copies of what it cuts off, so it can be interrupted and repeated at any point.
+func (l *Log) recover() (*Recovery, error) {
+	began := time.Now()
+	man, err := l.loadManifest()
+	if err != nil {
+		return nil, err
+	}
+	if err := l.listSegments(); err != nil {
+		return nil, err
+	}
+	rec := &Recovery{}
+	if len(l.segments) == 0 {
+		if man != nil {
+			return nil, fmt.Errorf("the manifest names log %s with durable data up to %d, but there is no segment: "+
+				"is the right disk mounted? To start an empty log instead, move the manifest away", man.Log, man.Durable)
+		}
+		l.id = newLogID()
+		l.seed = seedOf(l.id)
+		l.next = firstLSN
+		rec.Created = true
+	} else {
+		if man != nil {
+			l.id = man.Log
+		}
+		if err := l.replay(rec, man); err != nil {
+			return nil, err
+		}
+	}
+	rec.LogID, rec.End = l.id, l.next
+	number := uint64(1)
+	if n := len(l.segments); n > 0 {
+		number = l.segments[n-1].number + 1
+	}
+	l.durable.Store(uint64(l.next))
+	if _, err := l.newSegment(number, l.next); err != nil {
+		return nil, err
+	}
+	if man == nil {
+		if err := l.writeManifest(); err != nil {
+			return nil, err
+		}
+	}
+	rec.Elapsed = time.Since(began)
+	return rec, nil
+}
+
+func (l *Log) listSegments() error {
+	names, err := l.cfg.FS.List(l.cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("list: %w", err)
+	}
+	for _, name := range names {
+		path := filepath.Join(l.cfg.Dir, name)
+		if strings.HasSuffix(name, ".wal.tmp") {
+			if err := l.cfg.FS.Remove(path); err != nil { // never finished: nothing was written to it but a header
+				return fmt.Errorf("remove unfinished segment: %w", err)
+			}
+			continue
+		}
+		number, first, ok := parseSegmentName(name)
+		if !ok {
+			continue
+		}
+		s := &segment{number: number, first: first, name: name, path: path}
+		f, err := l.cfg.FS.Open(path)
+		if err != nil {
+			return fmt.Errorf("open %s: %w", name, err)
+		}
+		size, err := f.Size()
+		f.Close()
+		if err != nil {
+			return fmt.Errorf("size of %s: %w", name, err)
+		}
+		l.size.Add(size)
+		l.segments = append(l.segments, s)
+	}
+	sort.Slice(l.segments, func(i, j int) bool { return l.segments[i].number < l.segments[j].number })
+	for i := 1; i < len(l.segments); i++ {
+		if a, b := l.segments[i-1], l.segments[i]; b.first < a.first {
+			return fmt.Errorf("segment %s begins before its predecessor %s: one of them is not of this log", b.name, a.name)
+		}
+	}
+	return nil
+}
+
+// replay restores the newest whole state and applies what follows it.
+func (l *Log) replay(rec *Recovery, man *manifest) error {
+	base := -1
+	for i := len(l.segments) - 1; i >= 0 && base < 0; i-- {
+		s := l.segments[i]
+		f, err := l.cfg.FS.Open(s.path)
+		if err != nil {
+			return fmt.Errorf("open %s: %w", s.name, err)
+		}
+		h, state, err := readState(f, l.id)
+		f.Close()
+		switch {
+		case errors.Is(err, errNewer):
+			return fmt.Errorf("%s: %w: start that version, or restore a backup of the directory", s.name, err)
+		case err != nil:
+			rec.Damage = append(rec.Damage, &CorruptError{Segment: s.name, From: s.first, To: s.first, Err: err})
+			continue
+		case h.number != s.number || h.first != s.first:
+			return fmt.Errorf("%s: its header says segment %d at %d: the file was renamed", s.name, h.number, h.first)
+		}
+		l.id = h.log
+		l.seed = seedOf(l.id)
+		if err := restore(l.cfg.Books, state); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		s.whole = true
+		base = i
+	}
+	if base < 0 {
+		return fmt.Errorf("no segment has a whole header and state; `streamdown wal verify` shows what is left of it")
+	}
+	var mark streamdown.LSN
+	if man != nil {
+		mark = man.Durable
+	}
+	rec.From = l.segments[base].first
+	end := rec.From
+	for i := base; i < len(l.segments); i++ {
+		last := i == len(l.segments)-1
+		limit := streamdown.LSN(0)
+		if !last {
+			limit = l.segments[i+1].first
+		}
+		var err error
+		if end, err = l.replaySegment(rec, l.segments[i], limit, &mark); err != nil {
+			return err
+		}
+	}
+	if mark > end {
+		rec.Damage = append(rec.Damage, &CorruptError{
+			Segment: l.segments[len(l.segments)-1].name, From: end, To: mark,
+			Err: errors.New("the log ends below its durable mark: a segment is missing or was cut"),
+		})
+		end = mark // LSNs are never used twice
+	}
+	l.next = end
+	l.stats.damage.Add(uint64(len(rec.Damage)))
+	return nil
+}
+
+// replaySegment applies a segment's entries and returns the LSN behind the last good one. limit is 0 in the last segment.
+func (l *Log) replaySegment(rec *Recovery, s *segment, limit streamdown.LSN, mark *streamdown.LSN) (streamdown.LSN, error) {
+	if err := l.open(s); err != nil {
+		return 0, err
+	}
+	size, err := s.file.Size()
+	if err != nil {
+		return 0, fmt.Errorf("size of %s: %w", s.name, err)
+	}
+	sp := span{file: s.file, seed: l.seed, first: s.first, start: s.start, limit: limit}
+	inFile := s.first
+	if size > s.start {
+		inFile += streamdown.LSN(size - s.start) //nolint:gosec // positive
+	}
+	if limit == 0 {
+		sp.limit = inFile
+	}
+	c := Chunk{Buf: make([]byte, 1<<20)}
+	at := s.first
+	for at < sp.limit {
+		_, err := sp.read(&c, at)
+		if err != nil {
+			return 0, fmt.Errorf("read %s: %w", s.name, err)
+		}
+		for i := range c.Entries {
+			e := &c.Entries[i]
+			*mark = max(*mark, markOf(e))
+			for _, b := range l.cfg.Books {
+				b.Apply(e)
+			}
+		}
+		rec.Entries += len(c.Entries)
+		if at = c.Next; len(c.Entries) > 0 || at >= sp.limit {
+			continue
+		}
+		next, err := sp.resync(at)
+		if err != nil {
+			return 0, fmt.Errorf("read %s: %w", s.name, err)
+		}
+		if limit == 0 {
+			after, err := highestMark(&sp, next)
+			if err != nil {
+				return 0, fmt.Errorf("read %s: %w", s.name, err)
+			}
+			if *mark = max(*mark, after); at >= *mark {
+				return at, l.keepTorn(rec, s, at, inFile)
+			}
+		}
+		rec.Damage = append(rec.Damage, &CorruptError{Segment: s.name, From: at, To: next, Err: errEntry})
+		at = next
+	}
+	return at, nil
+}
+
+func markOf(e *Entry) streamdown.LSN {
+	if e.Kind != KindMark || len(e.Body) != 8 {
+		return 0
+	}
+	return streamdown.LSN(binary.LittleEndian.Uint64(e.Body))
+}
+
+// highestMark looks through all that is left of a segment for a later mark: one above a damaged place proves that the
+// place was durable once.
+func highestMark(sp *span, at streamdown.LSN) (mark streamdown.LSN, err error) {
+	c := Chunk{Buf: make([]byte, 1<<20)}
+	for at < sp.limit {
+		if _, err := sp.read(&c, at); err != nil {
+			return 0, err
+		}
+		for i := range c.Entries {
+			mark = max(mark, markOf(&c.Entries[i]))
+		}
+		if at = c.Next; len(c.Entries) == 0 {
+			if at, err = sp.resync(at); err != nil {
+				return 0, err
+			}
+		}
+	}
+	return mark, nil
+}
+
+// keepTorn copies what is cut off the tail to a file of its own. The new segment's first LSN is what cuts.
+func (l *Log) keepTorn(rec *Recovery, s *segment, from, to streamdown.LSN) error {
+	b := make([]byte, to-from)
+	if _, err := s.file.ReadAt(b, s.start+int64(from-s.first)); err != nil { //nolint:gosec // positive
+		return fmt.Errorf("read torn tail of %s: %w", s.name, err)
+	}
+	if len(bytes.Trim(b, "\x00")) == 0 {
+		return nil // a size without data
+	}
+	name := fmt.Sprintf("torn-%020d-%d.bin", uint64(from), l.cfg.Now().UnixNano())
+	if err := vfs.WriteFile(l.cfg.FS, filepath.Join(l.cfg.Dir, name), b); err != nil {
+		return fmt.Errorf("keep torn tail: %w", err)
+	}
+	rec.Torn, rec.TornFile = int64(len(b)), name
+	return nil
+}

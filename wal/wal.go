@@ -1,0 +1,290 @@
+package wal
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/tally"
+	"github.com/streamdown/streamdown/vfs"
+)
+
+// Book is a state that is a function of the log's entries.
+//
+// During Open the log calls Restore at most once and then Apply; afterwards the log's writer goroutine calls Apply for
+// each entry that became durable, in LSN order, and Snapshot between groups. These calls never overlap.
+type Book interface {
+	// BookID names the book in snapshots. It never changes and is not zero.
+	BookID() byte
+	// Apply takes one durable entry of any kind; e.Body is valid during the call only. It must not append to the log
+	// and must not wait.
+	Apply(e *Entry)
+	// Snapshot appends the state that all entries applied so far have made, without what is pending, to dst.
+	Snapshot(dst []byte) []byte
+	// Restore replaces the state by a snapshot that this or an earlier version wrote.
+	Restore(snapshot []byte) error
+}
+
+// Config says where a log lives. Zero values mean the defaults.
+type Config struct {
+	FS  vfs.FS // default vfs.OS
+	Dir string // must exist
+	// SegmentSize is where a segment is sealed and the next begun, in bytes. Default 128 MiB, at most 256 MiB.
+	SegmentSize int64
+	// MaxSize is the total size in bytes at which Append answers ErrFull. 0 = no limit.
+	MaxSize int64
+	Books   []Book
+	Logger  *slog.Logger     // nil = silent
+	Now     func() time.Time // default time.Now
+}
+
+var (
+	// ErrClosed is returned by Append after Close.
+	ErrClosed = errors.New("the log is closed")
+	// ErrFull is returned by Append when the log has its maximal size; nothing was appended.
+	ErrFull = errors.New("the log has reached its maximal size")
+)
+
+// CorruptError says that the log's bytes from From to To are damaged. What is around them is intact.
+type CorruptError struct {
+	Segment  string
+	From, To streamdown.LSN
+	Err      error
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("%s: log bytes [%d, %d) are damaged: %v", e.Segment, e.From, e.To, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *CorruptError) Unwrap() error { return e.Err }
+
+const (
+	pieceSize = 256 << 10 // one write(2); larger ones are several times slower on some kernels
+	groupSoft = 4 << 20   // Ready waits while the group being collected is this large
+	idleMark  = time.Second
+)
+
+// Log is an open write-ahead log. All methods may be called concurrently.
+type Log struct {
+	cfg  Config
+	id   streamdown.ID
+	seed uint32 // of entry CRCs
+	lock io.Closer
+
+	mu     sync.Mutex // guards the following
+	room   *sync.Cond // the collected group was taken, or the log closes
+	group  []byte     // entries being collected
+	spare  []byte     // the buffer that is not in use
+	next   streamdown.LSN
+	closed bool
+
+	wake chan struct{} // capacity 1: the writer has something to do
+	stop chan struct{} // closed by Close
+	done chan struct{} // closed when the writer has ended
+
+	durable atomic.Uint64 // LSN
+	changed atomic.Pointer[chan struct{}]
+
+	files    sync.RWMutex // guards the following; readers hold it while they read so that no file is closed under them
+	segments []*segment   // oldest first; the last one is written to
+	opening  sync.Mutex   // one reader at a time opens a file
+	size     atomic.Int64 // bytes of all segments
+
+	lanes laneBook
+
+	stats struct {
+		fsync    tally.Histogram
+		groups   atomic.Uint64
+		bytes    atomic.Uint64
+		failures atomic.Uint64
+		stuck    atomic.Pointer[string] // why writing fails just now
+		damage   atomic.Uint64
+	}
+}
+
+// segment is one file of the log.
+type segment struct {
+	number  uint64
+	first   streamdown.LSN
+	start   int64 // file position of first; 0 while not known
+	name    string
+	path    string
+	file    vfs.File // nil until somebody reads
+	written int64    // file size as far as written; owned by the writer
+	whole   bool     // header and state were read back whole
+}
+
+// Recovery tells what Open found.
+type Recovery struct {
+	LogID    streamdown.ID
+	Created  bool           // there was no log
+	From     streamdown.LSN // where reading began
+	End      streamdown.LSN // where the log goes on
+	Entries  int
+	Torn     int64           // bytes cut off the tail, which may have held acked records
+	TornFile string          // where they are kept
+	Damage   []*CorruptError // rot below the durable mark
+	Elapsed  time.Duration
+}
+
+// Open opens the log in cfg.Dir, or creates it in an empty directory, and restores the books. It takes the
+// directory's lock; a second process gets an error that wraps vfs.ErrLocked. The writer goroutine runs until Close.
+func Open(cfg Config) (*Log, *Recovery, error) {
+	if cfg.FS == nil {
+		cfg.FS = vfs.OS{}
+	}
+	if cfg.SegmentSize <= 0 {
+		cfg.SegmentSize = 128 << 20
+	}
+	cfg.SegmentSize = min(cfg.SegmentSize, 256<<20)
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	lock, err := cfg.FS.Lock(filepath.Join(cfg.Dir, "lock"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("open log in %s: %w", cfg.Dir, err)
+	}
+	l := &Log{cfg: cfg, lock: lock, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+	l.room = sync.NewCond(&l.mu)
+	l.lanes.init()
+	l.cfg.Books = append([]Book{&l.lanes}, cfg.Books...)
+	ch := make(chan struct{})
+	l.changed.Store(&ch)
+	rec, err := l.recover()
+	if err != nil {
+		l.closeFiles()
+		lock.Close()
+		return nil, nil, fmt.Errorf("open log in %s: %w", cfg.Dir, err)
+	}
+	go l.write()
+	return l, rec, nil
+}
+
+func newLogID() streamdown.ID {
+	var id streamdown.ID
+	_, _ = rand.Read(id[:]) // never fails
+	id[6] = id[6]&0x0f | 0x40
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+func seedOf(id streamdown.ID) uint32 { return crc32.Checksum(id[:], castagnoli) }
+
+// ID returns the log's id.
+func (l *Log) ID() streamdown.ID { return l.id }
+
+// Durable returns the LSN below which all is on stable storage and applied to the books.
+func (l *Log) Durable() streamdown.LSN { return streamdown.LSN(l.durable.Load()) }
+
+// Changed returns a channel that is closed when Durable next rises. Take the channel first, then look at Durable.
+func (l *Log) Changed() <-chan struct{} { return *l.changed.Load() }
+
+// Wait waits until all below lsn is durable.
+func (l *Log) Wait(ctx context.Context, lsn streamdown.LSN) error {
+	for {
+		ch := l.Changed()
+		if l.Durable() >= lsn {
+			return nil
+		}
+		select {
+		case <-ch:
+		case <-l.done:
+			if l.Durable() >= lsn {
+				return nil
+			}
+			return ErrClosed
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+func (l *Log) setDurable(lsn streamdown.LSN) {
+	l.durable.Store(uint64(lsn))
+	ch := make(chan struct{})
+	close(*l.changed.Swap(&ch))
+}
+
+// Close waits until all that was appended is durable, writes the last mark and closes the files. When the disk takes
+// no more, it gives up after one more try and says so: what was not durable was acknowledged to nobody.
+func (l *Log) Close() error {
+	l.mu.Lock()
+	if l.closed {
+		l.mu.Unlock()
+		<-l.done
+		return nil
+	}
+	l.closed = true
+	l.room.Broadcast()
+	l.mu.Unlock()
+	close(l.stop)
+	<-l.done
+	var err error
+	l.mu.Lock()
+	if left := len(l.group); left > 0 {
+		err = fmt.Errorf("close log: %d bytes that nobody was told are safe could not be written", left)
+	}
+	l.mu.Unlock()
+	l.closeFiles()
+	if cerr := l.lock.Close(); err == nil {
+		err = cerr
+	}
+	return err
+}
+
+func (l *Log) closeFiles() {
+	l.files.Lock()
+	defer l.files.Unlock()
+	for _, s := range l.segments {
+		if s.file != nil {
+			s.file.Close()
+			s.file = nil
+		}
+	}
+}
+
+// Stats is what the log counts.
+type Stats struct {
+	ID       streamdown.ID
+	First    streamdown.LSN // oldest entry kept
+	Durable  streamdown.LSN
+	Segments int
+	Size     int64 // bytes on disk
+	MaxSize  int64
+	Groups   uint64
+	Bytes    uint64 // entry bytes made durable since start
+	Failures uint64 // failed writes and syncs since start
+	Stuck    string // why nothing can be written just now; empty if all is well
+	Damage   uint64 // damaged ranges met since start
+	Fsync    *tally.Snapshot
+}
+
+// Stats returns the counts.
+func (l *Log) Stats() Stats {
+	l.files.RLock()
+	n := len(l.segments)
+	first := l.segments[0].first
+	l.files.RUnlock()
+	s := Stats{
+		ID: l.id, First: first, Durable: l.Durable(), Segments: n, Size: l.size.Load(), MaxSize: l.cfg.MaxSize,
+		Groups: l.stats.groups.Load(), Bytes: l.stats.bytes.Load(), Failures: l.stats.failures.Load(),
+		Damage: l.stats.damage.Load(), Fsync: l.stats.fsync.Snapshot(),
+	}
+	if why := l.stats.stuck.Load(); why != nil {
+		s.Stuck = *why
+	}
+	return s
+}
