@@ -59,7 +59,7 @@ func (s *stream) next(f *fields, want bool) error {
 	if s.src == nil && int(n) > len(s.hand) {
 		return s.short()
 	}
-	if want == keep {
+	if want {
 		if int64(n) > MaxInflated {
 			return errInflated
 		}
@@ -111,7 +111,7 @@ func (s *stream) headers(f *fields, want bool) error {
 		if err != nil {
 			return err
 		}
-		if want == keep {
+		if want {
 			f.headers = append(f.headers, RecordHeader{Key: key, Value: value})
 		}
 	}
@@ -132,7 +132,7 @@ func (s *stream) field(want, nullable bool) ([]byte, error) {
 		return nil, errLength
 	}
 	s.rest -= int(n)
-	if want == keep {
+	if want {
 		return s.take(int(n)), nil
 	}
 	return present, s.discard(int(n))

@@ -113,7 +113,7 @@ func TestShowIsTheSameConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	odd := strings.NewReplacer("./data", `"$$d ir\"\\\n#: ü\u0007 - {x}"`, "name: all", "name: yes", "primary:", "5k:").Replace(smallest)
+	odd := strings.NewReplacer("./data", `"$${HOST}$$$$d ir\"\\\n#: ü\u0007 - {x}"`, "name: all", "name: yes", "primary:", "5k:").Replace(smallest)
 	for _, src := range []string{smallest, string(src), odd, string(Template("")), string(Template("k1:9092,k2:9092"))} {
 		c := parse(t, src)
 		shown := c.Show()

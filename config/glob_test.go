@@ -56,4 +56,9 @@ func TestGlobsMatchAsDefinedAndCoverOnlyWhatTheyTake(t *testing.T) {
 			t.Errorf("%q is not seen to cover %q", pair[1], pair[0])
 		}
 	}
+	for _, pair := range [][2]string{{"*", "?"}, {"a*", "a?"}, {"*", "a*"}, {"__x", "*"}, {"a?", "ab"}, {"*a", "a*"}} {
+		if covered(pair[0], pair[1]) {
+			t.Errorf("%q is said to cover %q", pair[1], pair[0])
+		}
+	}
 }

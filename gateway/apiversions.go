@@ -29,9 +29,9 @@ func (c *conn) apiVersions(h header, body []byte) (answer, error) {
 	return func(context.Context) (kmsg.Response, error) {
 		r := kmsg.NewPtrApiVersionsResponse()
 		r.Version, r.ErrorCode = version, code
-		for _, a := range apis {
+		for _, s := range spoken {
 			k := kmsg.NewApiVersionsResponseApiKey()
-			k.ApiKey, k.MinVersion, k.MaxVersion = a.key, a.min, a.max
+			k.ApiKey, k.MinVersion, k.MaxVersion = s.key, s.min, s.max
 			r.ApiKeys = append(r.ApiKeys, k)
 		}
 		return r, nil

@@ -18,53 +18,66 @@ const (
 	keyDescribeCluster int16 = 60
 )
 
-// api is one key that the gateway understands.
-type api struct {
-	key      int16
-	min, max int16 // the versions advertised; parse says for itself what else it takes
-	// parse reads a request and returns how to answer it. The body is borrowed. The answer is worked out later, on
-	// the writer's goroutine.
-	parse func(c *conn, h header, body []byte) (answer, error)
+// spoken is what ApiVersions lists. Produce takes lower versions too, to refuse them one partition at a time, and
+// ApiVersions itself any version.
+var spoken = [...]struct{ key, min, max int16 }{
+	{keyProduce, produceMin, produceMax},
+	{keyFetch, 4, 4},
+	{keyMetadata, 0, 13},
+	{keyFindCoordinator, 0, 6},
+	{keyAPIVersions, 0, apiVersionsMax},
+	{keyInitProducerID, 0, 5},
+	{keyDescribeCluster, 0, 2},
 }
 
-// answer works a response out. An error closes the connection.
+// speaks reports whether the version is among those listed.
+func speaks(key, version int16) bool {
+	for _, s := range spoken {
+		if s.key == key {
+			return version >= s.min && version <= s.max
+		}
+	}
+	return false
+}
+
+// answer works a response out, on the goroutine of the connection's writer. An error closes the connection.
 type answer func(ctx context.Context) (kmsg.Response, error)
 
-// apis is what ApiVersions lists, by key; Produce is taken apart from it, because it is answered by others.
-var apis []api
+// parser reads a request of a listed version and returns how to answer it. The body is borrowed.
+type parser func(c *conn, h header, body []byte) (answer, error)
 
-func init() {
-	// Set here because the answer to ApiVersions lists the table that it stands in.
-	apis = []api{
-		{keyProduce, produceMin, produceMax, nil},
-		{keyFetch, 4, 4, (*conn).fetch},
-		{keyMetadata, 0, 13, (*conn).metadata},
-		{keyFindCoordinator, 0, 6, (*conn).findCoordinator},
-		{keyAPIVersions, 0, apiVersionsMax, (*conn).apiVersions},
-		{keyInitProducerID, 0, 5, (*conn).initProducerID},
-		{keyDescribeCluster, 0, 2, (*conn).describeCluster},
+// parserOf returns nil for keys that have none: Produce is completed by others, the rest is not spoken.
+func parserOf(key int16) parser {
+	switch key {
+	case keyFetch:
+		return (*conn).fetch
+	case keyMetadata:
+		return (*conn).metadata
+	case keyFindCoordinator:
+		return (*conn).findCoordinator
+	case keyAPIVersions:
+		return (*conn).apiVersions
+	case keyInitProducerID:
+		return (*conn).initProducerID
+	case keyDescribeCluster:
+		return (*conn).describeCluster
 	}
+	return nil
 }
 
 // dispatch hands a request to the file of its key. An error closes the connection.
 func (c *conn) dispatch(h header, body []byte, started time.Time) error {
-	for i := range apis {
-		a := &apis[i]
-		if a.key != h.Key {
-			continue
-		}
-		switch {
-		case h.Key == keyProduce && h.Version >= 0 && h.Version <= produceMax:
-			return c.produce(h, body, started)
-		case h.Key == keyAPIVersions || (a.parse != nil && h.Version >= a.min && h.Version <= a.max):
-			late, err := a.parse(c, h, body)
-			if err != nil {
-				return err
-			}
-			c.queue.add(owed{correlation: h.CorrelationID, late: late})
-			return nil
-		}
-		break
+	if h.Key == keyProduce && h.Version >= 0 && h.Version <= produceMax {
+		return c.produce(h, body, started)
 	}
-	return c.refuse(h)
+	parse := parserOf(h.Key)
+	if parse == nil || (!speaks(h.Key, h.Version) && h.Key != keyAPIVersions) {
+		return c.refuse(h)
+	}
+	late, err := parse(c, h, body)
+	if err != nil {
+		return err
+	}
+	c.queue.add(owed{correlation: h.CorrelationID, late: late})
+	return nil
 }

@@ -7,8 +7,11 @@ import (
 )
 
 // findCoordinator refuses groups and transactions. It is the first request that either makes, and one of the few
-// whose answer has words, which the Java client and librdkafka show to their user: so it is advertised, although there
+// whose answer has words, which librdkafka shows to its user: so it is advertised, although there
 // is no coordinator. Version 4 asks for several keys at once (KIP-699).
+//
+// Transactions get TRANSACTIONAL_ID_AUTHORIZATION_FAILED: seen with librdkafka 2.16, INVALID_REQUEST makes
+// init_transactions ask again until its time is over, while the Java client fails at once with either.
 func (c *conn) findCoordinator(h header, body []byte) (answer, error) {
 	f := newFields(body, h.Version >= 3)
 	var keys []string

@@ -128,7 +128,7 @@ func TestGoodRequestsBeforeABadOneAreAnswered(t *testing.T) {
 // FuzzRequests sends whole requests through a connection: whatever comes, it ends or answers, in bounded time.
 func FuzzRequests(f *testing.F) {
 	rng := rand.New(rand.NewPCG(7, 8))
-	for _, a := range apis {
+	for _, a := range spoken {
 		for v := a.min; v <= a.max; v++ {
 			r := kmsg.RequestForKey(a.key)
 			r.SetVersion(v)

@@ -7,17 +7,19 @@ import (
 
 // Stats is what the server counted since it was made. Counts only grow, except where a field says "now".
 type Stats struct {
-	Connections   int64            // open now
-	Accepted      int64            // connections taken
-	Malformed     int64            // connections closed for frames that were not understood
-	BytesIn       int64            // bytes of whole requests, lengths included
-	OpenBytes     int64            // Produce bytes that are read and undecided now
-	HeldReads     int64            // how often reading was held for want of room in OpenBytes
-	Requests      map[int16]int64  // by API key; OtherKey counts keys that do not exist
-	Refusals      map[int16]int64  // by error code; Produce counts partitions
-	AckLatency    Latency          // from the whole Produce request being read until its turn to be answered
-	Clients       map[string]int64 // connections open now, by software name and version; "" has not said
-	CreatesFailed int64            // topics that upstream did not create for us
+	Connections int64           // open now
+	Accepted    int64           // connections taken
+	Malformed   int64           // connections closed for frames that were not understood
+	BytesIn     int64           // bytes of whole requests, lengths included
+	OpenBytes   int64           // Produce bytes that are read and undecided now
+	HeldReads   int64           // how often reading was held for want of room in OpenBytes
+	Requests    map[int16]int64 // by API key; OtherKey counts keys that do not exist
+	Refusals    map[int16]int64 // by error code; Produce counts partitions
+	AckLatency  Latency         // from the whole Produce request being read until its turn to be answered
+	// Clients counts the connections open now by software name and version as clients say it, "" for those that did not.
+	// They choose it: not for labels.
+	Clients       map[string]int64
+	CreatesFailed int64 // topics that upstream did not create for us
 }
 
 // OtherKey stands for API keys that the protocol does not have.

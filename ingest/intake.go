@@ -64,6 +64,7 @@ type Intake struct {
 
 	closed    atomic.Bool
 	admitted  atomic.Uint64 // batches
+	acked     atomic.Uint64 // records that a producer was told are safe
 	repeated  atomic.Uint64 // batches recognized as a client's retry
 	refused   [refusalCodes]atomic.Uint64
 	localOnly atomic.Uint64 // batches acked from this disk although the target was asked for
@@ -132,7 +133,7 @@ func (in *Intake) Produce(r Request, done func(Result)) {
 	now := in.cfg.Now()
 	c := &topic.Config
 	rules := batch.Rules{
-		MaxMessageBytes: c.MaxMessageBytes, Compacted: c.Compacted, LogAppendTime: c.LogAppendTime,
+		MaxMessageBytes: c.MaxMessageBytes, Uncompressed: c.Compression == "uncompressed", Compacted: c.Compacted, LogAppendTime: c.LogAppendTime,
 		BeforeMax: c.BeforeMax, AfterMax: c.AfterMax,
 	}
 	h, refusal := batch.Admit(r.Records, &rules, now)
@@ -159,13 +160,21 @@ type answer struct {
 	lane   streamdown.LaneID
 	remote bool
 	policy Policy
+	repeat bool // of a batch that is counted already
 	done   func(Result)
+}
+
+func (a answer) ok(base streamdown.Offset, count int32) {
+	if !a.repeat {
+		a.in.acked.Add(uint64(count)) //nolint:gosec // admitted batches have a positive count
+	}
+	a.done(Result{Base: base, LogStart: streamdown.NoOffset})
 }
 
 // durable answers, or waits for the target first.
 func (a answer) durable(from streamdown.Ordinal, count int32, since time.Time) {
 	if !a.remote {
-		a.done(Result{Base: a.in.cfg.Confirmations.Estimate(a.lane, from), LogStart: streamdown.NoOffset})
+		a.ok(a.in.cfg.Confirmations.Estimate(a.lane, from), count)
 		return
 	}
 	to := from + streamdown.Ordinal(count)
@@ -177,7 +186,7 @@ func (a answer) durable(from streamdown.Ordinal, count int32, since time.Time) {
 			}
 			a.in.localOnly.Add(1)
 		}
-		a.done(Result{Base: base, LogStart: streamdown.NoOffset})
+		a.ok(base, count)
 	})
 }
 
@@ -226,6 +235,7 @@ func (in *Intake) tryAppend(l *lane, h *batch.Header, records []byte, now time.T
 			return nil
 		case duplicate:
 			in.repeated.Add(1)
+			a.repeat = true
 			o, count := s.ordinal, s.count
 			if !s.durable {
 				// It waits for, and counts as, what its original waits for (rule A3).
@@ -321,6 +331,7 @@ func (in *Intake) Restore(s []byte) error {
 // Stats is what an intake counts, in batches.
 type Stats struct {
 	Admitted  uint64
+	Acked     uint64 // in records: a producer was told that they are safe
 	Repeated  uint64 // a client's retry of something we hold
 	LocalOnly uint64 // acked from this disk alone although the target was asked for
 	Held      uint64 // times that a reply was held for want of space
@@ -330,7 +341,7 @@ type Stats struct {
 // Stats returns the counts.
 func (in *Intake) Stats() Stats {
 	s := Stats{
-		Admitted: in.admitted.Load(), Repeated: in.repeated.Load(), LocalOnly: in.localOnly.Load(), Held: in.full.Load(),
+		Admitted: in.admitted.Load(), Acked: in.acked.Load(), Repeated: in.repeated.Load(), LocalOnly: in.localOnly.Load(), Held: in.full.Load(),
 		Refused: map[int16]uint64{},
 	}
 	for code := range in.refused {

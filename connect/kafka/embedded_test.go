@@ -264,6 +264,9 @@ func TestScanRefusesAnotherLeaderAndAnotherTopic(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, topic, _ := cl.Partition(orders)
+	if _, err := c.Scan(ctx, 0, ScanRequest{orders, streamdown.ID{1}, p.LeaderEpoch, 0, 7}); ClassOf(err) != sink.Moved {
+		t.Errorf("other topic, nothing to read: class %v, %v", ClassOf(err), err)
+	}
 	if a := deliver(t, c, 0, parcelOf(t, orders, topic.ID, 7, 0, 0, 5)); a[0].Class != sink.OK {
 		t.Fatal(a)
 	}

@@ -56,7 +56,7 @@ func (w window) read(ctx context.Context, cn *conn, fn func(h batch.Header, raw 
 	start = streamdown.NoOffset
 	pos, empty, pause := w.from, 0, pause{}
 	for pos < w.to {
-		p, err := w.fetch(ctx, cn, pos)
+		p, err := w.fetch(ctx, cn, pos, fetchBytes)
 		if isCode(err, codeOffsetOutOfRange) {
 			if start, err = offsetAt(ctx, cn, w.tp, w.epoch, earliest); err != nil {
 				return start, err
@@ -90,10 +90,18 @@ func (w window) read(ctx context.Context, cn *conn, fn func(h batch.Header, raw 
 			return start, fmt.Errorf("wait at offset %d for the high watermark, now %d, to reach %d: %w", pos, p.high, w.to, err)
 		}
 	}
-	if start < 0 {
+	if start >= 0 {
+		return start, nil
+	}
+	// Nothing to read is an answer too, so it is asked for: this is where a topic created anew, still empty, refuses.
+	p, err := w.fetch(ctx, cn, max(0, w.to), 1)
+	if err == nil && p.start >= 0 {
+		return p.start, nil
+	}
+	if err == nil || isCode(err, codeOffsetOutOfRange) {
 		return offsetAt(ctx, cn, w.tp, w.epoch, earliest)
 	}
-	return start, nil
+	return start, err
 }
 
 // batches walks over one answer and returns where to go on. The last batch may be cut short (KIP-74 lets brokers fill
@@ -139,10 +147,10 @@ func (w window) batches(b []byte, pos streamdown.Offset, fn func(h batch.Header,
 
 // fetch asks once, without letting the broker wait. Version 9 brought the fence, 12 is the last that names topics,
 // 13 names them by id: a topic created anew under its old name then refuses instead of looking empty (rule D6).
-func (w window) fetch(ctx context.Context, cn *conn, pos streamdown.Offset) (page, error) {
+func (w window) fetch(ctx context.Context, cn *conn, pos streamdown.Offset, maxBytes int32) (page, error) {
 	req := kmsg.NewPtrFetchRequest()
 	req.ReplicaID = -1
-	req.MaxBytes = min(fetchBytes, cn.client.cfg.MaxResponseBytes/2)
+	req.MaxBytes = min(maxBytes, cn.client.cfg.MaxResponseBytes/2)
 	req.SessionEpoch = -1 // no session: each request stands alone
 	t := kmsg.NewFetchRequestTopic()
 	t.Topic, t.TopicID = w.tp.Topic, w.topicID

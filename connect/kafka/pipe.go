@@ -38,6 +38,7 @@ type Pipe struct {
 	begun int
 	next  int32 // correlation id
 	err   error // why it ended; nil = alive
+	mute  bool  // err came from writing; what the reader finds may say more
 	gone  bool  // the writer touches no parcel any more
 }
 
@@ -201,7 +202,7 @@ func (p *Pipe) write() {
 		} else if p.err == nil {
 			// Answers to earlier requests may have arrived before the connection broke: the reader takes them first.
 			// A deadline makes sure that it ends.
-			p.err = peerTrouble(p.addr, err, true, p.silence)
+			p.err, p.mute = peerTrouble(p.addr, err, true, p.silence), true
 			_ = p.nc.SetReadDeadline(time.Now().Add(lastWords))
 		}
 		p.cond.Broadcast()
@@ -253,7 +254,11 @@ func (p *Pipe) read() {
 		}
 	}
 	p.mu.Lock()
-	p.failLocked(peerTrouble(p.addr, err, p.begun > 0, p.silence))
+	err = peerTrouble(p.addr, err, p.begun > 0, p.silence)
+	if p.mute && TroubleOf(err) == PeerGarbled {
+		p.err = err // the broker hung up on us, and this is why
+	}
+	p.failLocked(err)
 	p.mu.Unlock()
 	_ = p.nc.Close() // its error comes after the one that counts
 	<-p.written

@@ -12,7 +12,24 @@ import (
 
 // NewProducerID asks any broker for a producer id of our own, without a transactional id, and returns it with its
 // first epoch. Ids given this way are unique in the cluster for its lifetime; nothing else is stored there (KIP-98).
+// A broker that has just started has no block of ids yet and says so (COORDINATOR_LOAD_IN_PROGRESS, seen on 4.1); it
+// is asked again for as long as ctx allows, two seconds at most.
 func (c *Client) NewProducerID(ctx context.Context) (pid int64, epoch int16, err error) {
+	var p pause
+	for range 15 {
+		if pid, epoch, err = c.producerID(ctx); !isCode(err, codeCoordinatorLoadInProgress) || p.wait(ctx, 0) != nil {
+			break
+		}
+	}
+	if err != nil {
+		return -1, -1, fmt.Errorf("new producer id: %w", err)
+	}
+	return pid, epoch, nil
+}
+
+const codeCoordinatorLoadInProgress = 14
+
+func (c *Client) producerID(ctx context.Context) (pid int64, epoch int16, err error) {
 	err = c.any(ctx, func(cn *conn) error {
 		req := kmsg.NewPtrInitProducerIDRequest()
 		req.ProducerID, req.ProducerEpoch = -1, -1
@@ -21,12 +38,9 @@ func (c *Client) NewProducerID(ctx context.Context) (pid int64, epoch int16, err
 			return err
 		}
 		pid, epoch = resp.ProducerID, resp.ProducerEpoch
-		return replyError(resp.ErrorCode, nil, "get a producer id")
+		return replyError(resp.ErrorCode, nil, "init producer id")
 	})
-	if err != nil {
-		return -1, -1, fmt.Errorf("new producer id: %w", err)
-	}
-	return pid, epoch, nil
+	return pid, epoch, err
 }
 
 // Ask asks one node what it holds of a producer id in one partition (DescribeProducers, KIP-664). Any replica answers,

@@ -3,6 +3,7 @@ package load
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -21,7 +22,7 @@ type java struct {
 
 func startJava(s Spec, t *tally) (sender, error) {
 	if s.Classpath == "" {
-		return nil, fmt.Errorf("no class path for Kafka's Java client; take that of the broker")
+		return nil, errors.New("no class path for Kafka's Java client; take that of the broker")
 	}
 	if err := os.MkdirAll(s.Dir, 0o755); err != nil {
 		return nil, err
@@ -52,9 +53,9 @@ func startJava(s Spec, t *tally) (sender, error) {
 	return j, nil
 }
 
-func (j *java) grant(_ context.Context, partition int32, from, to uint64) error {
+func (j *java) grant(ctx context.Context, partition int32, from, to uint64) error {
 	if _, err := fmt.Fprintf(j.proc.Stdin, "G %d %d %d\n", partition, from, to); err != nil {
-		return fmt.Errorf("grant records: %w", err)
+		return errors.Join(fmt.Errorf("grant records: %w", err), j.proc.Wait(ctx))
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ type Spec struct {
 	Acks        string // "all" (empty), "1", "0"
 	Compression string // none (empty), gzip, snappy, lz4, zstd
 	// InFlight is the number of requests that may be unanswered on a connection: 0 = 5 with idempotence and 1
-	// without, which keeps the order in both cases.
+	// without. That keeps the order, but for Kcat without idempotence. Franz chooses its own with idempotence.
 	InFlight int
 
 	Size    int    // bytes of a value; 0 = 200

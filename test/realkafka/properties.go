@@ -41,8 +41,9 @@ func properties(dir string, port, controllerPort int, extra map[string]string) s
 		"group.initial.rebalance.delay.ms":                 "0",
 
 		// After kill -9 the controller, which comes back too, refuses the broker's registration until the session of
-		// its earlier life has run out: 9 s by default, which every unclean restart of a test would wait for.
-		"broker.session.timeout.ms":    "3000",
+		// its earlier life has run out: 9 s by default, which every unclean restart of a test would wait for. Shorter than this, a busy machine fences
+		// a broker that is well.
+		"broker.session.timeout.ms":    "6000",
 		"broker.heartbeat.interval.ms": "500",
 	}
 	maps.Copy(all, extra)

@@ -11,13 +11,13 @@ import (
 
 // Journal stands between a load, a reader and their checker. It knows how far each stream is, wakes who waits for
 // that, and holds clients without idempotence to more than the checker does: a record may be there twice only if it
-// was unanswered while something was down. Its methods may be called concurrently.
+// was unanswered while what its client talks to was down. Its methods may be called concurrently.
 type Journal struct {
 	checker *check.Checker
 
 	mu      sync.Mutex // guards the following
 	streams map[check.Stream]*marks
-	open    bool // a fault lasts
+	open    bool // spans are open
 	repeats []repeat
 	sent    uint64
 	acked   uint64
@@ -27,7 +27,7 @@ type Journal struct {
 // marks are the numbers of records of one stream.
 type marks struct {
 	sent, acked uint64 // declared; answered (in order, so those below)
-	seen        uint64 // highest read, plus one
+	seen        []uint64 // a bit for each that was read
 	doubt       []span
 }
 
@@ -78,15 +78,25 @@ func (j *Journal) Seen(tp streamdown.TopicPartition, offset streamdown.Offset, v
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	m := j.marksLocked(r.Stream())
-	if r.Seq < m.seen {
+	if r.Seq < m.sent && !m.see(r.Seq) {
 		j.repeats = append(j.repeats, repeat{r.Stream(), r.Seq, tp, offset})
 	}
-	m.seen = max(m.seen, r.Seq+1)
 }
 
-// FaultBegins opens a span of doubt in every stream: whatever is unanswered now, or is sent before FaultEnds, may be
-// sent again by a client without idempotence.
-func (j *Journal) FaultBegins() {
+// see notes that a record was read and reports whether that was the first time.
+func (m *marks) see(seq uint64) bool {
+	word, bit := seq/64, uint64(1)<<(seq%64)
+	for uint64(len(m.seen)) <= word {
+		m.seen = append(m.seen, 0)
+	}
+	first := m.seen[word]&bit == 0
+	m.seen[word] |= bit
+	return first
+}
+
+// DoubtBegins opens a span in every stream: whatever is unanswered now, or is sent before DoubtEnds, may be sent again
+// by a client without idempotence, because what it talks to goes away.
+func (j *Journal) DoubtBegins() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.open {
@@ -98,10 +108,13 @@ func (j *Journal) FaultBegins() {
 	}
 }
 
-// FaultEnds closes the spans. Whoever calls it has waited until everything that was sent during the fault was acked.
-func (j *Journal) FaultEnds() {
+// DoubtEnds closes the spans. Whoever calls it has waited until everything that was sent meanwhile was acked.
+func (j *Journal) DoubtEnds() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if !j.open {
+		return
+	}
 	j.open = false
 	for _, m := range j.streams {
 		if n := len(m.doubt); n > 0 {
@@ -134,7 +147,8 @@ func (j *Journal) Await(ctx context.Context, done func(sent, acked uint64) bool)
 	}
 }
 
-// Unexplained lists the repeats of records that no fault had put in doubt: they are ours, not the client's.
+// Unexplained lists the repeats of records that no fault had put in doubt: they are ours, not the client's. It
+// needs acks that come in order.
 func (j *Journal) Unexplained() []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()

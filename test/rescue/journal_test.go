@@ -30,9 +30,9 @@ func TestOnlyRepeatsOfDoubtfulRecordsAreExplained(t *testing.T) {
 			for seq := range uint64(5) {
 				j.Acked(stream, seq)
 			}
-			j.FaultBegins()
+			j.DoubtBegins()
 			j.Sent(stream, 14)
-			j.FaultEnds()
+			j.DoubtEnds()
 			j.Sent(stream, 19)
 			offset := streamdown.Offset(0)
 			see := func(seq uint64) {

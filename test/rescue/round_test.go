@@ -4,6 +4,7 @@ package rescue_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -81,22 +82,37 @@ func (r *round) run(ctx context.Context, t *testing.T) {
 				Dir: filepath.Join(r.dir, l.name), Classpath: r.kafka.Classpath(), Journal: l.journal,
 			}
 			if !idempotent {
-				for p := range uint32(partitions) {
-					l.checker.Expect(check.Stream{Producer: l.spec.Producer + p, Incarnation: l.spec.Incarnation}, check.AtLeastOnce)
+				promise := check.AtLeastOnce
+				if client == load.Kcat { // see load's kcat
+					promise = check.Unordered
 				}
+				for p := range uint32(partitions) {
+					l.checker.Expect(check.Stream{Producer: l.spec.Producer + p, Incarnation: l.spec.Incarnation}, promise)
+				}
+			}
+			if client == load.Kcat && r.gateway == nil {
+				// With more in flight, librdkafka 2.0.2 ends with a fatal error when a Kafka that comes back refuses
+				// one request (not leader) and finds the next out of order.
+				l.spec.InFlight = 1
 			}
 			r.lanes = append(r.lanes, l)
 		}
 	}
 	var sending sync.WaitGroup
+	waiting, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
 	for _, l := range r.lanes {
-		sending.Go(func() { l.result, l.err = load.Run(ctx, l.spec) })
+		sending.Go(func() {
+			if l.result, l.err = load.Run(ctx, l.spec); l.err != nil {
+				giveUp(fmt.Errorf("%s: %w", l.name, l.err))
+			}
+		})
 	}
-	err := r.breakThings(ctx)
+	err := r.breakThings(waiting)
 	close(stop)
 	sending.Wait()
 	if err != nil {
-		t.Fatal(err)
+		t.Fatal(errors.Join(context.Cause(waiting), err))
 	}
 	r.settle(ctx, t)
 	for _, l := range r.lanes {
@@ -147,7 +163,8 @@ func (l *lane) judge(t *testing.T) {
 	if l.idempotent && report.ClientRetry > 0 {
 		t.Errorf("%s: %d repeats of an idempotent client", l.name, report.ClientRetry)
 	}
-	if repeats := l.journal.Unexplained(); len(repeats) > 0 {
+	inOrder := l.idempotent || l.spec.Client != load.Kcat
+	if repeats := l.journal.Unexplained(); inOrder && len(repeats) > 0 {
 		t.Errorf("%s: %d records are there again that nobody had reason to send again, first: %s", l.name, len(repeats), repeats[0])
 	}
 	if codecs := l.reader.Codecs(); codecs[l.codec] == 0 {

@@ -1,0 +1,159 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+)
+
+type handler struct {
+	status  func(ctx context.Context) Status
+	control Control
+	log     *slog.Logger
+}
+
+// Handler serves the API. status is called for each request and must answer from memory; control carries out what
+// people order. Both are called concurrently. log may be nil.
+func Handler(status func(ctx context.Context) Status, control Control, log *slog.Logger) http.Handler {
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	h := &handler{status: status, control: control, log: log}
+	mux := http.NewServeMux()
+	get := func(path string, serve http.HandlerFunc) { mux.Handle(path, only(serve, http.MethodGet, http.MethodHead)) }
+	post := func(path string, serve http.HandlerFunc) { mux.Handle(path, only(serve, http.MethodPost)) }
+	get("/healthz", h.alive)
+	get("/readyz", h.ready)
+	get("/metrics", metrics(status, log).ServeHTTP)
+	get("/v1/status", local(h.showStatus))
+	post("/v1/hold", local(h.hold))
+	post("/v1/resume", local(h.resume))
+	mux.HandleFunc("/", unknownPath)
+	origins := http.NewCrossOriginProtection()
+	origins.SetDenyHandler(http.HandlerFunc(crossOrigin))
+	return headers(origins.Handler(mux))
+}
+
+func (h *handler) alive(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("alive\n"))
+}
+
+// ready means "can ack" (decision 16): a balancer that took us away because Kafka is down would do so just when we are
+// needed.
+func (h *handler) ready(w http.ResponseWriter, r *http.Request) {
+	s := h.status(r.Context())
+	if !s.Ready {
+		why := s.NotReady
+		if why == "" {
+			why = "the reason is not known"
+		}
+		problem{
+			Status: http.StatusServiceUnavailable, Title: "not ready: producers are not acked", Detail: why,
+			Try: "streamdown status shows the log and its disk",
+		}.write(w)
+		return
+	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, _ = w.Write([]byte("ready\n"))
+}
+
+func (h *handler) showStatus(w http.ResponseWriter, r *http.Request) {
+	writeJSON(w, http.StatusOK, "application/json", whole(h.status(r.Context())))
+}
+
+// whole puts a status into the form of the JSON rules: times in UTC, nothing null that is an empty list.
+func whole(s Status) Status {
+	s.SchemaVersion = SchemaVersion
+	s.Now, s.StartedAt = s.Now.UTC(), s.StartedAt.UTC()
+	s.Target.Bootstrap = list(s.Target.Bootstrap)
+	s.Log.Damage = list(s.Log.Damage)
+	s.Lanes = append([]Lane{}, s.Lanes...)
+	for i := range s.Lanes {
+		s.Lanes[i].Lost = list(s.Lanes[i].Lost)
+	}
+	s.Holds = append([]Hold{}, s.Holds...)
+	for i := range s.Holds {
+		s.Holds[i].Since = s.Holds[i].Since.UTC()
+	}
+	s.Gateway.Requests = table(s.Gateway.Requests)
+	s.Gateway.Refusals = table(s.Gateway.Refusals)
+	s.Gateway.Clients = table(s.Gateway.Clients)
+	s.Forward.Answers = table(s.Forward.Answers)
+	return s
+}
+
+func list[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+func table[V any](m map[string]V) map[string]V {
+	if m == nil {
+		return map[string]V{}
+	}
+	return m
+}
+
+// writeJSON writes v indented: people read it too.
+func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil { // a number that JSON does not have
+		http.Error(w, "write JSON: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", contentType)
+	w.WriteHeader(status)
+	_, _ = w.Write(append(b, '\n')) // who went away needs no answer
+}
+
+func headers(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "no-store")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func only(serve http.HandlerFunc, methods ...string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for _, m := range methods {
+			if r.Method == m {
+				serve(w, r)
+				return
+			}
+		}
+		allow := strings.Join(methods, ", ")
+		w.Header().Set("Allow", allow)
+		problem{
+			Status: http.StatusMethodNotAllowed, Title: "method not allowed",
+			Detail: r.URL.Path + " does not take " + r.Method, Try: "use " + allow,
+		}.write(w)
+	})
+}
+
+// local turns away requests that name us by anything but an address or localhost. A page whose name was made to point
+// at loopback (DNS rebinding) is its own origin to the browser; its name in Host is what gives it away. Health and
+// metrics stay open for scrapers that reach loopback under some other name.
+func local(serve http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
+		if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil || strings.EqualFold(host, "localhost") {
+			serve(w, r)
+			return
+		}
+		problem{
+			Status: http.StatusMisdirectedRequest, Title: "unknown host name",
+			Detail: "there is no login yet, so this is served to this machine only", Try: "use 127.0.0.1 or localhost in the URL",
+		}.write(w)
+	}
+}

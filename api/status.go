@@ -1,0 +1,163 @@
+package api
+
+import (
+	"time"
+
+	"github.com/streamdown/streamdown"
+)
+
+// SchemaVersion is the version of the JSON form of Status. Fields are only added to it.
+const SchemaVersion = 1
+
+// Status is how a process stands at one moment, filled in from memory. Counters count since the start of the process.
+// A nil pointer is what is not known; see [Known]. Times are UTC.
+type Status struct {
+	SchemaVersion int       `json:"schema_version"` // filled in by the handler
+	Version       string    `json:"version"`
+	Now           time.Time `json:"now"`
+	StartedAt     time.Time `json:"started_at"`
+	LogID         string    `json:"log_id"`
+	Ready         bool      `json:"ready"`     // producers are acked
+	NotReady      string    `json:"not_ready"` // why they are not; empty if they are
+	Listen        Listen    `json:"listen"`
+	Target        Target    `json:"target"`
+	Log           Log       `json:"log"`
+	Records       Records   `json:"records"`
+	Gateway       Gateway   `json:"gateway"`
+	Forward       Forward   `json:"forward"`
+	Lanes         []Lane    `json:"lanes"`
+	Holds         []Hold    `json:"holds"`
+}
+
+// Listen is where the process is reached, as host:port.
+type Listen struct {
+	Kafka string `json:"kafka"`
+	HTTP  string `json:"http"`
+}
+
+// Target is the system that batches are forwarded to.
+type Target struct {
+	Name         string     `json:"name"`
+	ClusterID    *string    `json:"cluster_id"` // nil until it was seen once
+	Bootstrap    []string   `json:"bootstrap"`
+	Breaker      string     `json:"breaker"` // closed, open, half_open, or unknown
+	BreakerSince *time.Time `json:"breaker_since"`
+	BreakerWhy   string     `json:"breaker_why"`
+	LookedAt     *time.Time `json:"looked_at"` // last time its metadata was asked for
+}
+
+// Log is the write-ahead log.
+type Log struct {
+	Dir           string         `json:"dir"`
+	SizeBytes     int64          `json:"size_bytes"`
+	MaxSizeBytes  int64          `json:"max_size_bytes"` // 0 = no limit
+	Segments      int            `json:"segments"`
+	First         streamdown.LSN `json:"first_lsn"`     // oldest entry kept
+	Durable       streamdown.LSN `json:"durable_lsn"`   // all below is on stable storage
+	Watermark     streamdown.LSN `json:"watermark_lsn"` // all below is confirmed at the target
+	Stuck         string         `json:"stuck"`         // why nothing can be written just now; empty if all is well
+	Failures      uint64         `json:"failures"`      // failed writes and syncs
+	DamagedRanges uint64         `json:"damaged_ranges"`
+	Damage        []Range        `json:"damage"` // ranges that could not be read and were not forwarded
+	Groups        uint64         `json:"groups"` // commits, each with one fsync
+	Bytes         uint64         `json:"bytes"`  // made durable
+	FsyncP50      *float64       `json:"fsync_p50_seconds"`
+	FsyncP99      *float64       `json:"fsync_p99_seconds"`
+	Fsync         Histogram      `json:"-"`
+}
+
+// Range is a part of the log, [From, To).
+type Range struct {
+	From streamdown.LSN `json:"from_lsn"`
+	To   streamdown.LSN `json:"to_lsn"`
+}
+
+// Records counts records, except where a field says otherwise.
+type Records struct {
+	Accepted       uint64   `json:"accepted"` // durable in the log
+	Acked          *uint64  `json:"acked"`    // producers were told that they are safe; nil while nobody counts it
+	Confirmed      uint64   `json:"confirmed"`
+	Backlog        int64    `json:"backlog_records"` // durable here, not confirmed there
+	BacklogBytes   *int64   `json:"backlog_bytes"`   // of log entries
+	OldestAge      *float64 `json:"oldest_age_seconds"`
+	OnlyOnThisDisk int64    `json:"only_on_this_disk"` // acked and not confirmed: lost if this disk is
+	AckedLocally   uint64   `json:"acked_locally"`     // batches acked from this disk although the target was asked for
+	ClientRetries  uint64   `json:"client_retries"`    // batches recognized as a client's repeat of one that is held
+}
+
+// Gateway is the door for producers.
+type Gateway struct {
+	Connections int64             `json:"connections"` // open now
+	Accepted    uint64            `json:"connections_accepted"`
+	Requests    map[string]uint64 `json:"requests"` // by name of the Kafka API
+	Refusals    map[string]uint64 `json:"refusals"` // by name of the Kafka error
+	Malformed   uint64            `json:"malformed"`
+	BytesIn     uint64            `json:"bytes_in"`
+	OpenBytes   int64             `json:"open_bytes"` // of Produce requests that are read and undecided
+	HeldReads   uint64            `json:"held_reads"` // times that reading waited for room
+	HeldReplies uint64            `json:"held_replies"`
+	Clients     map[string]int64  `json:"clients"` // open connections by software name and version
+	AckP50      *float64          `json:"ack_p50_seconds"`
+	AckP99      *float64          `json:"ack_p99_seconds"`
+	AckLatency  Histogram         `json:"-"`
+}
+
+// Forward is the way to the target.
+type Forward struct {
+	BatchesSent    uint64            `json:"batches_sent"` // retries included
+	Scans          uint64            `json:"scans"`        // reads of the target to find out what it holds
+	Answers        map[string]uint64 `json:"answers"`      // by class
+	ReadAheadBytes int64             `json:"read_ahead_bytes"`
+}
+
+// Lane is the path of one partition.
+type Lane struct {
+	Topic       string             `json:"topic"`
+	Partition   int32              `json:"partition"`
+	State       string             `json:"state"`        // idle, unbound, warm, cold, doubt, waiting, held, stopped
+	Live        bool               `json:"live"`         // caught up: acks may wait for the target
+	AcceptedEnd streamdown.Ordinal `json:"accepted_end"` // behind the last durable record
+	Confirmed   streamdown.Ordinal `json:"confirmed"`    // all below are at the target
+	Backlog     int64              `json:"backlog_records"`
+	Offset      *streamdown.Offset `json:"offset"` // the target's, behind the last confirmed record
+	Stop        *Stop              `json:"stop"`   // nil while it is not stopped by an error
+	Doubled     uint64             `json:"doubled"` // batches of ours seen twice at the target
+	Lost        []Lost             `json:"lost"` // ranges that damage took before they were sent
+}
+
+// Stop is why a lane does not go on.
+type Stop struct {
+	At     time.Time `json:"at"`
+	Code   int16     `json:"code"` // Kafka's error code, 0 if it is none of Kafka's
+	Reason string    `json:"reason"`
+	Retry  bool      `json:"retry"` // it tries again by itself now and then
+}
+
+// Lost is a range of records, [From, To).
+type Lost struct {
+	From streamdown.Ordinal `json:"from_ordinal"`
+	To   streamdown.Ordinal `json:"to_ordinal"`
+}
+
+// Hold is a person's order to stop lanes; records go on being accepted.
+type Hold struct {
+	Target string    `json:"target"` // "*", a topic, or topic/partition
+	Reason string    `json:"reason"`
+	Since  time.Time `json:"since"`
+}
+
+// Histogram is a distribution of durations, in seconds.
+type Histogram struct {
+	Bounds []float64 // upper bounds, rising
+	Counts []uint64  // one more than Bounds: the last is for what is above them; not cumulative
+	Sum    float64
+}
+
+// Known returns a pointer to v, or nil if v is the zero value: for fields of Status whose zero value means "not known".
+func Known[T comparable](v T) *T {
+	var zero T
+	if v == zero {
+		return nil
+	}
+	return &v
+}

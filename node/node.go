@@ -1,0 +1,255 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/streamdown/streamdown/api"
+	"github.com/streamdown/streamdown/catalog"
+	"github.com/streamdown/streamdown/config"
+	"github.com/streamdown/streamdown/connect/kafka"
+	"github.com/streamdown/streamdown/delivery"
+	"github.com/streamdown/streamdown/forward"
+	"github.com/streamdown/streamdown/gateway"
+	"github.com/streamdown/streamdown/ingest"
+	"github.com/streamdown/streamdown/wal"
+)
+
+// Options says what to build.
+type Options struct {
+	Config  *config.Config
+	Version string
+	Logger  *slog.Logger // nil = silent
+	// WrapTarget, if set, stands between the forwarder and the target: the demo plants faults there.
+	WrapTarget func(forward.Target) forward.Target
+}
+
+// Node is one process: a log, a gateway in front of it, a forwarder behind it.
+type Node struct {
+	opt     Options
+	cfg     *config.Config
+	log     *slog.Logger
+	started time.Time
+
+	wal       *wal.Log
+	recovery  *wal.Recovery
+	book      *delivery.Book
+	catalog   *catalog.Catalog
+	intake    *ingest.Intake
+	target    *kafkaTarget
+	system    *config.System
+	gateway   *gateway.Server
+	forwarder *forward.Forwarder
+	kafkaL    net.Listener
+	httpL     net.Listener
+}
+
+// drainFor bounds how long a stopping process waits for the target to confirm what is left: it is safe in the log.
+const drainFor = 3 * time.Second
+
+// Open takes the data directory, recovers its log, and binds the listeners. It writes no record and calls no upstream.
+// The error of a directory in use wraps vfs.ErrLocked. Close what it returns with Run, whose context may have ended.
+func Open(opt Options) (n *Node, err error) {
+	n = &Node{opt: opt, cfg: opt.Config, log: opt.Logger, started: time.Now(), book: delivery.New(), catalog: catalog.New()}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	if n.system, err = target(n.cfg); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(n.cfg.Data.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("data directory: %w; set data.dir to a place that this user may write to", err)
+	}
+	n.intake = ingest.New(ingest.Config{Confirmations: n.book, Policy: n.policy, Cluster: n.catalog.Cluster})
+	n.wal, n.recovery, err = wal.Open(wal.Config{
+		Dir: n.cfg.Data.Dir, MaxSize: int64(n.cfg.Data.MaxSize), Logger: n.log,
+		Books: []wal.Book{n.book, n.intake, n.catalog},
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, n.wal.Close())
+		}
+	}()
+	n.intake.Attach(n.wal)
+	n.catalog.Remember()
+	client, err := kafka.New(kafka.Config{
+		Bootstrap: n.system.Kafka.Bootstrap, ClientID: n.system.Kafka.ClientID, RequestTimeout: n.system.Kafka.RequestTimeout,
+		ProduceTimeout: n.patience() * 2 / 3, Logger: n.log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	n.target = &kafkaTarget{Client: client, takes: n.takes}
+	var to forward.Target = n.target
+	if opt.WrapTarget != nil {
+		to = opt.WrapTarget(to)
+	}
+	n.forwarder = forward.NewForwarder(forward.Options{
+		Core: forward.Config{Patience: n.patience()}, Log: n.wal, Book: n.book, Catalog: n.catalog, Target: to,
+		Logger: n.log, Retain: n.retain(),
+	})
+	if n.kafkaL, err = net.Listen("tcp", n.cfg.Listen.Kafka.Address); err != nil {
+		return nil, fmt.Errorf("listen.kafka: %w; is another process on that port?", err)
+	}
+	if n.httpL, err = net.Listen("tcp", n.cfg.Listen.HTTP.Address); err != nil {
+		n.kafkaL.Close()
+		return nil, fmt.Errorf("listen.http: %w; is another process on that port?", err)
+	}
+	n.gateway = gateway.New(gateway.Config{Advertise: n.advertise(), Logger: n.log}, n.intake,
+		&directory{catalog: n.catalog, target: n.target, takes: n.takes})
+	return n, nil
+}
+
+// target returns the one system that all streams go to.
+func target(cfg *config.Config) (*config.System, error) {
+	name := ""
+	for i := range cfg.Streams {
+		switch to := cfg.Streams[i].To; {
+		case name == "":
+			name = to
+		case to != name:
+			return nil, fmt.Errorf("streams go to %s and to %s: a process forwards to one system; run a second one, with a data directory of its own, for the other", name, to)
+		}
+	}
+	sys, ok := cfg.System(name)
+	if !ok {
+		return nil, fmt.Errorf("no system is called %q; name one in `systems`", name)
+	}
+	return sys, nil
+}
+
+func (n *Node) takes(topic string) bool {
+	_, ok := n.cfg.Match(topic)
+	return ok
+}
+
+func (n *Node) policy(topic string) (ingest.Policy, bool) {
+	s, ok := n.cfg.Match(topic)
+	if !ok {
+		return ingest.Policy{}, false
+	}
+	return ingest.Policy{
+		Remote: s.Acks == config.AcksRemote, Patience: s.AckPatience, RejectIsolated: s.WhenIsolated == config.Reject,
+	}, true
+}
+
+// patience is the shortest of the streams' patience: silence of that length opens the breaker.
+func (n *Node) patience() time.Duration {
+	least := n.cfg.Streams[0].AckPatience
+	for i := range n.cfg.Streams {
+		least = min(least, n.cfg.Streams[i].AckPatience)
+	}
+	return max(least, 100*time.Millisecond)
+}
+
+// retain is the longest of the streams' retention: they share the log.
+func (n *Node) retain() (most time.Duration) {
+	for i := range n.cfg.Streams {
+		most = max(most, n.cfg.Streams[i].Retain)
+	}
+	return most
+}
+
+// advertise fills the bound port in where the configuration leaves it open.
+func (n *Node) advertise() string {
+	host, port, err := net.SplitHostPort(n.cfg.Listen.Kafka.Advertise)
+	if err != nil || port != "0" {
+		return n.cfg.Listen.Kafka.Advertise
+	}
+	_, bound, err := net.SplitHostPort(n.kafkaL.Addr().String())
+	if err != nil {
+		return n.cfg.Listen.Kafka.Advertise
+	}
+	return net.JoinHostPort(host, bound)
+}
+
+// KafkaAddr is the address that producers use.
+func (n *Node) KafkaAddr() string { return n.kafkaL.Addr().String() }
+
+// HTTPAddr is the address of the API.
+func (n *Node) HTTPAddr() string { return n.httpL.Addr().String() }
+
+// Recovery tells what opening the log found.
+func (n *Node) Recovery() *wal.Recovery { return n.recovery }
+
+// Run serves until ctx ends. Then it stops taking records, answers what is pending, gives the target a moment to
+// confirm what is left, and closes the log. It returns how many records are not confirmed: they are in the log, and
+// the next start goes on with them.
+func (n *Node) Run(ctx context.Context) (left int64, err error) {
+	forwarding, stopForwarding := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopForwarding()
+	var back errgroup.Group
+	back.Go(func() error { return n.forwarder.Run(forwarding) })
+	page := api.Server(api.Handler(n.Status, n, n.log), n.log)
+	back.Go(func() error {
+		if err := page.Serve(n.httpL); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("http listener: %w", err)
+		}
+		return nil
+	})
+	err = n.gateway.Serve(ctx, n.kafkaL)
+	n.intake.Stop()
+	n.drain(ctx)
+	left = n.backlog()
+	stopForwarding()
+	err = errors.Join(err, page.Close(), back.Wait())
+	n.target.Close()
+	return left, errors.Join(err, n.wal.Close())
+}
+
+// drain waits while the target keeps confirming, for a bounded time.
+func (n *Node) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for n.backlog() > 0 {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (n *Node) backlog() (records int64) {
+	for _, l := range n.book.Lanes() {
+		records += l.Backlog()
+	}
+	return records
+}
+
+// Hold stops lanes on purpose: "*", a topic, or topic/partition. It is durable when Hold returns.
+func (n *Node) Hold(ctx context.Context, target, reason string) error {
+	return n.order(ctx, delivery.Hold{Target: target, Held: true, Reason: reason, Since: time.Now().UTC()})
+}
+
+// Resume ends a hold, and gives lanes that were stopped another try.
+func (n *Node) Resume(ctx context.Context, target string) error {
+	if err := n.order(ctx, delivery.Hold{Target: target}); err != nil {
+		return err
+	}
+	return n.forwarder.Resume(ctx, lanesOf(target))
+}
+
+func (n *Node) order(ctx context.Context, h delivery.Hold) error {
+	e, err := delivery.HoldEntry(h)
+	if err != nil {
+		return err
+	}
+	if _, err := n.wal.Append(e); err != nil {
+		return err
+	}
+	return n.wal.Wait(ctx, e.End())
+}
