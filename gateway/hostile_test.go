@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"testing"
 	"time"
@@ -173,4 +174,30 @@ func FuzzRequests(f *testing.F) {
 			t.Errorf("%d bytes stay open", open)
 		}
 	})
+}
+
+// TestAnswersSurviveWhatTheClientStillSends: a connection that is closed with unread bytes is reset, and a reset
+// throws away answers that are on their way.
+func TestAnswersSurviveWhatTheClientStillSends(t *testing.T) {
+	m := newMemory()
+	m.add("t", 20_000)
+	s := serve(t, Config{}, m, m)
+	p := dial(t, s.addr)
+	if err := p.nc.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
+		t.Fatal(err)
+	}
+	p.send(frame(1, metadataOf(9, false, "t")))
+	p.send(append(framed(0, 9, 1, 2, 3), make([]byte, 64<<10)...))
+	eventually(t, "the bad request was seen", func() bool { return s.Stats().Malformed == 1 })
+	// The answer is larger than what this side takes unread. Our side of the connection ends only once it has left.
+	id, body, err := p.receive()
+	if err != nil || id != 1 {
+		t.Fatalf("answer %d, %v", id, err)
+	}
+	r := described(9)
+	decode(t, body, r)
+	if len(r.Topics[0].Partitions) != 20_000 {
+		t.Errorf("%d partitions", len(r.Topics[0].Partitions))
+	}
+	p.closed()
 }

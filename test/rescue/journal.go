@@ -26,7 +26,7 @@ type Journal struct {
 
 // marks are the numbers of records of one stream.
 type marks struct {
-	sent, acked uint64 // declared; answered (in order, so those below)
+	sent, acked uint64   // declared; answered (in order, so those below)
 	seen        []uint64 // a bit for each that was read
 	doubt       []span
 }

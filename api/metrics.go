@@ -1,0 +1,237 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// maxTopics bounds the series by topic. Partitions and clients have none: their numbers are not ours to bound.
+const maxTopics = 100
+
+// otherTopics is the label of the topics beyond maxTopics together. No topic can have this name.
+const otherTopics = "(other)"
+
+// metrics serves one status per scrape, so that all its samples are of one moment, with Go's own and the process's.
+func metrics(status func(ctx context.Context) Status, log *slog.Logger) http.Handler {
+	process := prometheus.NewRegistry()
+	process.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	opts := promhttp.HandlerOpts{ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn), ErrorHandling: promhttp.ContinueOnError}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		ours := prometheus.NewRegistry()
+		s := status(r.Context())
+		ours.MustRegister(collector{&s})
+		promhttp.HandlerFor(prometheus.Gatherers{process, ours}, opts).ServeHTTP(w, r)
+	})
+}
+
+// collector turns one status into samples. What the status does not know has no sample.
+type collector struct{ s *Status }
+
+func desc(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("streamdown_"+name, help, labels, nil)
+}
+
+var (
+	buildInfo = desc("build_info", "The version that runs; always 1.", "version", "goversion")
+	isReady   = desc("ready", "1 if producers are acked, otherwise 0.")
+
+	accepted     = desc("accepted_records_total", "Records made durable in the log.")
+	acked        = desc("acked_records_total", "Records that producers were told are safe.")
+	confirmed    = desc("confirmed_records_total", "Records proved to be at the target.", "target")
+	ackedLocally = desc("locally_acked_batches_total", "Batches acked from this disk although the target was asked for.")
+	repeated     = desc("repeated_batches_total", "Batches recognized as a client's repeat of one that is held.")
+
+	backlogRecords = desc("backlog_records", "Records that are durable here and not confirmed at the target.", "target")
+	backlogBytes   = desc("backlog_bytes", "Bytes of the log from the first unconfirmed entry on.", "target")
+	backlogAge     = desc("backlog_age_seconds", "Age of the oldest unconfirmed record; no sample if there is none.", "target")
+	topicBacklog   = desc("topic_backlog_records", "Unconfirmed records by topic; topics beyond the first 100 together are (other).", "topic")
+	onlyHere       = desc("only_on_this_disk_records", "Acked records that are not confirmed: lost if this disk is.")
+
+	breakerState = desc("breaker_state", "1 for the state that the target's breaker is in, otherwise 0; all 0 if not known.", "target", "state")
+	lookedAt     = desc("target_looked_timestamp_seconds", "When the target's metadata was last asked for.", "target")
+	sent         = desc("sent_batches_total", "Batches sent to the target, retries included.", "target")
+	answers      = desc("answers_total", "The target's answers to batches by class.", "target", "class")
+	scans        = desc("scans_total", "Reads of the target to find out what it holds.", "target")
+	doubled      = desc("doubled_batches_total", "Batches of ours seen twice at the target.", "target")
+	damagedAway  = desc("damaged_records", "Records that damage to the log took before they were sent.")
+	readAhead    = desc("read_ahead_bytes", "Bytes of the log that are read and not confirmed.", "target")
+	lanes        = desc("lanes", "Lanes by state.", "state")
+	holds        = desc("holds", "Holds in force.")
+
+	connections = desc("connections", "Connections of producers open now.")
+	taken       = desc("accepted_connections_total", "Connections of producers taken.")
+	requests    = desc("requests_total", "Requests by Kafka API.", "api")
+	refusals    = desc("refusals_total", "Refusals by Kafka error; Produce counts partitions.", "error")
+	malformed   = desc("malformed_requests_total", "Connections closed for frames that were not understood.")
+	received    = desc("received_bytes_total", "Bytes of whole requests.")
+	openBytes   = desc("open_request_bytes", "Bytes of Produce requests that are read and undecided.")
+	heldReads   = desc("held_reads_total", "Times that reading from a producer waited for room in memory.")
+	heldReplies = desc("held_replies_total", "Times that a reply waited for room in the log.")
+	ackSeconds  = desc("ack_duration_seconds", "From a whole Produce request being read until its turn to be answered.")
+
+	logSize       = desc("log_size_bytes", "Size of the log on disk.")
+	logMaxSize    = desc("log_max_size_bytes", "Size that the log may have; no sample without a limit.")
+	logSegments   = desc("log_segments", "Files of the log.")
+	logWritten    = desc("log_written_bytes_total", "Bytes made durable.")
+	logFailures   = desc("log_failures_total", "Failed writes and syncs.")
+	logStuck      = desc("log_stuck", "1 while nothing can be written to the log, otherwise 0.")
+	damagedRanges = desc("log_damaged_ranges_total", "Damaged ranges of the log that were met.")
+	fsyncSeconds  = desc("log_fsync_duration_seconds", "Time that one fsync of the log took.")
+)
+
+// Describe implements prometheus.Collector. It names one metric so that the registry takes the collector as it is; the
+// registry checks samples when it gathers them.
+func (c collector) Describe(ch chan<- *prometheus.Desc) { ch <- buildInfo }
+
+// Collect implements prometheus.Collector.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	s := c.s
+	e := emitter{ch}
+	target := s.Target.Name
+	e.gauge(buildInfo, 1, s.Version, runtime.Version())
+	e.gauge(isReady, bit(s.Ready))
+
+	r := &s.Records
+	e.counter(accepted, r.Accepted)
+	if r.Acked != nil {
+		e.counter(acked, *r.Acked)
+	}
+	e.counter(confirmed, r.Confirmed, target)
+	e.counter(ackedLocally, r.AckedLocally)
+	e.counter(repeated, r.ClientRetries)
+	e.gauge(backlogRecords, float64(r.Backlog), target)
+	if r.BacklogBytes != nil {
+		e.gauge(backlogBytes, float64(*r.BacklogBytes), target)
+	}
+	if r.OldestAge != nil {
+		e.gauge(backlogAge, *r.OldestAge, target)
+	}
+	e.gauge(onlyHere, float64(r.OnlyOnThisDisk))
+
+	for _, state := range []string{"closed", "half_open", "open"} {
+		e.gauge(breakerState, bit(s.Target.Breaker == state), target, state)
+	}
+	if at := s.Target.LookedAt; at != nil {
+		e.gauge(lookedAt, float64(at.UnixNano())/float64(time.Second), target)
+	}
+	f := &s.Forward
+	e.counter(sent, f.BatchesSent, target)
+	for class, n := range f.Answers {
+		e.counter(answers, n, target, class)
+	}
+	e.counter(scans, f.Scans, target)
+	e.gauge(readAhead, float64(f.ReadAheadBytes), target)
+	e.gauge(holds, float64(len(s.Holds)))
+	c.collectLanes(e, target)
+	c.collectGateway(e)
+	c.collectLog(e)
+}
+
+func (c collector) collectLanes(e emitter, target string) {
+	states := map[string]int{}
+	for _, state := range []string{"idle", "unbound", "warm", "cold", "doubt", "waiting", "held", "stopped"} {
+		states[state] = 0
+	}
+	topics := map[string]int64{}
+	var twice uint64
+	var lost int64
+	for i := range c.s.Lanes {
+		l := &c.s.Lanes[i]
+		states[l.State]++
+		name := l.Topic
+		if _, known := topics[name]; !known && len(topics) >= maxTopics {
+			name = otherTopics
+		}
+		topics[name] += l.Backlog
+		twice += l.Doubled
+		for _, r := range l.Lost {
+			lost += int64(r.To - r.From)
+		}
+	}
+	for state, n := range states {
+		e.gauge(lanes, float64(n), state)
+	}
+	for topic, n := range topics {
+		e.gauge(topicBacklog, float64(n), topic)
+	}
+	e.counter(doubled, twice, target)
+	e.gauge(damagedAway, float64(lost))
+}
+
+func (c collector) collectGateway(e emitter) {
+	g := &c.s.Gateway
+	e.gauge(connections, float64(g.Connections))
+	e.counter(taken, g.Accepted)
+	for name, n := range g.Requests {
+		e.counter(requests, n, name)
+	}
+	for name, n := range g.Refusals {
+		e.counter(refusals, n, name)
+	}
+	e.counter(malformed, g.Malformed)
+	e.counter(received, g.BytesIn)
+	e.gauge(openBytes, float64(g.OpenBytes))
+	e.counter(heldReads, g.HeldReads)
+	e.counter(heldReplies, g.HeldReplies)
+	e.histogram(ackSeconds, &g.AckLatency)
+}
+
+func (c collector) collectLog(e emitter) {
+	l := &c.s.Log
+	e.gauge(logSize, float64(l.SizeBytes))
+	if l.MaxSizeBytes > 0 {
+		e.gauge(logMaxSize, float64(l.MaxSizeBytes))
+	}
+	e.gauge(logSegments, float64(l.Segments))
+	e.counter(logWritten, l.Bytes)
+	e.counter(logFailures, l.Failures)
+	e.gauge(logStuck, bit(l.Stuck != ""))
+	e.counter(damagedRanges, l.DamagedRanges)
+	e.histogram(fsyncSeconds, &l.Fsync)
+}
+
+type emitter struct{ ch chan<- prometheus.Metric }
+
+func (e emitter) counter(d *prometheus.Desc, v uint64, labels ...string) {
+	e.ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), valid(labels)...)
+}
+
+func (e emitter) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	e.ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, valid(labels)...)
+}
+
+func (e emitter) histogram(d *prometheus.Desc, h *Histogram) {
+	if len(h.Counts) != len(h.Bounds)+1 {
+		return // not filled in
+	}
+	upTo := make(map[float64]uint64, len(h.Bounds))
+	var n uint64
+	for i, bound := range h.Bounds {
+		n += h.Counts[i]
+		upTo[bound] = n
+	}
+	e.ch <- prometheus.MustNewConstHistogram(d, n+h.Counts[len(h.Bounds)], h.Sum, upTo)
+}
+
+// valid makes label values UTF-8: Prometheus refuses the whole scrape for one that is not.
+func valid(labels []string) []string {
+	for i := range labels {
+		labels[i] = strings.ToValidUTF8(labels[i], "\uFFFD")
+	}
+	return labels
+}
+
+func bit(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

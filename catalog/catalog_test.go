@@ -1,0 +1,89 @@
+package catalog_test
+
+import (
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/catalog"
+)
+
+func look(topics ...*catalog.Topic) *catalog.Cluster {
+	c := &catalog.Cluster{At: time.Now(), ID: "c1", ProducerExpiry: time.Hour, Topics: map[string]*catalog.Topic{}}
+	for _, t := range topics {
+		c.Topics[t.Name] = t
+	}
+	return c
+}
+
+func topic(name string, partitions int) *catalog.Topic {
+	return &catalog.Topic{
+		Name: name, ID: streamdown.ID{1, byte(len(name))}, Partitions: make([]catalog.Partition, partitions),
+		Config: catalog.TopicConfig{Known: true, MaxMessageBytes: 1000},
+	}
+}
+
+// settle lets the catalog see its own entries, as the log does once they are durable.
+func settle(c *catalog.Catalog) int {
+	entries := c.Entries()
+	for _, e := range entries {
+		c.Apply(e)
+	}
+	return len(entries)
+}
+
+func TestWhatWasKnownIsKnownAfterARestart(t *testing.T) {
+	c := catalog.New()
+	if c.Entries() != nil || c.Cluster() != nil {
+		t.Fatal("an empty catalog knows something")
+	}
+	c.Update(look(topic("orders", 3), topic("users", 1)))
+	if n := settle(c); n != 3 {
+		t.Fatalf("%d entries for a cluster and two topics", n)
+	}
+	if n := settle(c); n != 0 {
+		t.Fatalf("%d entries though nothing changed", n)
+	}
+	again := catalog.New()
+	if err := again.Restore(c.Snapshot(nil)); err != nil {
+		t.Fatal(err)
+	}
+	again.Remember()
+	got := again.Cluster()
+	if got == nil || got.ID != "c1" || got.ProducerExpiry != time.Hour || len(got.Topics["orders"].Partitions) != 3 || !got.Topics["orders"].Config.Known {
+		t.Fatalf("after a restart: %+v", got)
+	}
+	if got.Topics["orders"].Partitions[0].Leader != -1 {
+		t.Fatal("a leader was remembered")
+	}
+}
+
+func TestDeletedTopicsAreForgottenAndUnreadableOnesAreNot(t *testing.T) {
+	c := catalog.New()
+	c.Update(look(topic("orders", 3), topic("users", 1)))
+	settle(c)
+	broken := &catalog.Topic{Name: "orders", ID: topic("orders", 3).ID, Err: 5}
+	c.Update(look(broken))
+	if n := settle(c); n != 1 {
+		t.Fatalf("%d entries, want the deletion of users", n)
+	}
+	orders := c.Cluster().Topics["orders"]
+	if orders == nil || len(orders.Partitions) != 3 || orders.Err != 5 {
+		t.Fatalf("a topic that could not be read: %+v", orders)
+	}
+	if c.Cluster().Topics["users"] != nil {
+		t.Fatal("a deleted topic is still there")
+	}
+}
+
+func TestSettingsThatCouldNotBeReadKeepWhatWasKnown(t *testing.T) {
+	c := catalog.New()
+	c.Update(look(topic("orders", 3)))
+	blind := topic("orders", 3)
+	blind.Config = catalog.DefaultTopicConfig()
+	c.Update(look(blind))
+	if want := topic("orders", 3).Config; !reflect.DeepEqual(c.Cluster().Topics["orders"].Config, want) {
+		t.Fatalf("settings %+v, want %+v", c.Cluster().Topics["orders"].Config, want)
+	}
+}
