@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"strings"
+	"time"
 )
 
 type handler struct {
@@ -24,7 +25,9 @@ func Handler(status func(ctx context.Context) Status, control Control, log *slog
 	}
 	h := &handler{status: status, control: control, log: log}
 	mux := http.NewServeMux()
-	get := func(path string, serve http.HandlerFunc) { mux.Handle(path, only(serve, http.MethodGet, http.MethodHead)) }
+	get := func(path string, serve http.HandlerFunc) {
+		mux.Handle(path, only(serve, http.MethodGet, http.MethodHead))
+	}
 	post := func(path string, serve http.HandlerFunc) { mux.Handle(path, only(serve, http.MethodPost)) }
 	get("/healthz", h.alive)
 	get("/readyz", h.ready)
@@ -70,11 +73,17 @@ func (h *handler) showStatus(w http.ResponseWriter, r *http.Request) {
 func whole(s Status) Status {
 	s.SchemaVersion = SchemaVersion
 	s.Now, s.StartedAt = s.Now.UTC(), s.StartedAt.UTC()
+	s.Target.BreakerSince, s.Target.LookedAt = utc(s.Target.BreakerSince), utc(s.Target.LookedAt)
 	s.Target.Bootstrap = list(s.Target.Bootstrap)
 	s.Log.Damage = list(s.Log.Damage)
 	s.Lanes = append([]Lane{}, s.Lanes...)
 	for i := range s.Lanes {
 		s.Lanes[i].Lost = list(s.Lanes[i].Lost)
+		if stop := s.Lanes[i].Stop; stop != nil {
+			copied := *stop
+			copied.At = stop.At.UTC()
+			s.Lanes[i].Stop = &copied
+		}
 	}
 	s.Holds = append([]Hold{}, s.Holds...)
 	for i := range s.Holds {
@@ -85,6 +94,14 @@ func whole(s Status) Status {
 	s.Gateway.Clients = table(s.Gateway.Clients)
 	s.Forward.Answers = table(s.Forward.Answers)
 	return s
+}
+
+func utc(t *time.Time) *time.Time {
+	if t == nil {
+		return nil
+	}
+	u := t.UTC()
+	return &u
 }
 
 func list[T any](s []T) []T {

@@ -87,9 +87,9 @@ var (
 	fsyncSeconds  = desc("log_fsync_duration_seconds", "Time that one fsync of the log took.")
 )
 
-// Describe implements prometheus.Collector. It names one metric so that the registry takes the collector as it is; the
-// registry checks samples when it gathers them.
-func (c collector) Describe(ch chan<- *prometheus.Desc) { ch <- buildInfo }
+// Describe implements prometheus.Collector. It names nothing, which makes the registry check samples when it gathers
+// them instead of at registration.
+func (c collector) Describe(chan<- *prometheus.Desc) {}
 
 // Collect implements prometheus.Collector.
 func (c collector) Collect(ch chan<- prometheus.Metric) {

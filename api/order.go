@@ -9,6 +9,7 @@ import (
 	"math"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -90,6 +91,7 @@ func (h *handler) resume(w http.ResponseWriter, r *http.Request) {
 			answer.StillHeldBy = append(answer.StillHeldBy, hold.Target)
 		}
 	}
+	slices.Sort(answer.StillHeldBy)
 	writeJSON(w, http.StatusOK, "application/json", answer)
 }
 

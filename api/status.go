@@ -119,10 +119,10 @@ type Lane struct {
 	AcceptedEnd streamdown.Ordinal `json:"accepted_end"` // behind the last durable record
 	Confirmed   streamdown.Ordinal `json:"confirmed"`    // all below are at the target
 	Backlog     int64              `json:"backlog_records"`
-	Offset      *streamdown.Offset `json:"offset"` // the target's, behind the last confirmed record
-	Stop        *Stop              `json:"stop"`   // nil while it is not stopped by an error
+	Offset      *streamdown.Offset `json:"offset"`  // the target's, behind the last confirmed record
+	Stop        *Stop              `json:"stop"`    // nil while it is not stopped by an error
 	Doubled     uint64             `json:"doubled"` // batches of ours seen twice at the target
-	Lost        []Lost             `json:"lost"` // ranges that damage took before they were sent
+	Lost        []Lost             `json:"lost"`    // ranges that damage took before they were sent
 }
 
 // Stop is why a lane does not go on.

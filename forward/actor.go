@@ -3,6 +3,8 @@ package forward
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/streamdown/streamdown"
@@ -33,6 +35,7 @@ func (a *actor) Connect(node int32) {
 	f.start(lookWithin, func(ctx context.Context) func(now time.Time) {
 		p, err := f.opt.Target.Dial(ctx, node, nodeDepth, func(tag uint64, answers []sink.Answer, err error) {
 			if err == nil {
+				answers = slices.Clone(answers) // borrowed: the next answer overwrites them
 				f.mail.post(func(now time.Time) { f.core.Answered(now, node, tag, answers) })
 				return
 			}
@@ -100,6 +103,10 @@ func (f *Forwarder) bind(ctx context.Context, lane streamdown.LaneID, r BindRequ
 	}
 	if b.End, err = f.opt.Target.End(ctx, r.Node, r.TopicPartition); err != nil {
 		return b, err
+	}
+	// The right to ask is needed after a crash; that it is missing is found out now (rule D1).
+	if _, err := f.opt.Target.Ask(ctx, AskRequest{Node: r.Node, TopicPartition: r.TopicPartition, PID: b.PID}); err != nil {
+		return b, fmt.Errorf("ask what the target holds (that needs READ on the topic): %w", err)
 	}
 	e := delivery.BindingEntry(b)
 	if _, err := f.opt.Log.Append(e); err != nil {

@@ -28,7 +28,7 @@ type Target interface {
 	Ask(ctx context.Context, r AskRequest) (sink.Held, error)
 	Scan(ctx context.Context, r ScanRequest) (sink.Found, error)
 	// Dial opens a connection that takes up to depth unanswered sends. answered is called once per Send, in order: with
-	// the answers in the order of the parcels, or with the error that ended the connection.
+	// the answers in the order of the parcels, borrowed until it returns, or with the error that ended the connection.
 	Dial(ctx context.Context, node int32, depth int, answered func(tag uint64, answers []sink.Answer, err error)) (Pipe, error)
 	// Classify says what an error means; Reset whether a connection was refused or reset.
 	Classify(err error) sink.Class

@@ -180,7 +180,7 @@ func FuzzRequests(f *testing.F) {
 // throws away answers that are on their way.
 func TestAnswersSurviveWhatTheClientStillSends(t *testing.T) {
 	m := newMemory()
-	m.add("t", 20_000)
+	m.add("t", 1_500)
 	s := serve(t, Config{}, m, m)
 	p := dial(t, s.addr)
 	if err := p.nc.(*net.TCPConn).SetReadBuffer(4 << 10); err != nil {
@@ -189,14 +189,14 @@ func TestAnswersSurviveWhatTheClientStillSends(t *testing.T) {
 	p.send(frame(1, metadataOf(9, false, "t")))
 	p.send(append(framed(0, 9, 1, 2, 3), make([]byte, 64<<10)...))
 	eventually(t, "the bad request was seen", func() bool { return s.Stats().Malformed == 1 })
-	// The answer is larger than what this side takes unread. Our side of the connection ends only once it has left.
+	// The answer is larger than what this side takes unread, so most of it has not left yet.
 	id, body, err := p.receive()
 	if err != nil || id != 1 {
 		t.Fatalf("answer %d, %v", id, err)
 	}
 	r := described(9)
 	decode(t, body, r)
-	if len(r.Topics[0].Partitions) != 20_000 {
+	if len(r.Topics[0].Partitions) != 1_500 {
 		t.Errorf("%d partitions", len(r.Topics[0].Partitions))
 	}
 	p.closed()

@@ -66,9 +66,15 @@ func (t *kafkaTarget) End(ctx context.Context, node int32, tp streamdown.TopicPa
 	return end, err
 }
 
-// Ask is DescribeProducers.
+// Ask is DescribeProducers. A broker that is too old for it (before 2.8) knows nothing that it could tell: a scan then
+// finds out.
 func (t *kafkaTarget) Ask(ctx context.Context, r forward.AskRequest) (sink.Held, error) {
-	return t.Client.Ask(ctx, r.Node, r.TopicPartition, r.PID)
+	held, err := t.Client.Ask(ctx, r.Node, r.TopicPartition, r.PID)
+	var old *kafka.UnsupportedError
+	if errors.As(err, &old) {
+		return sink.Held{}, nil
+	}
+	return held, err
 }
 
 // Scan reads our batches from an offset on.

@@ -3,6 +3,7 @@ package wal
 import (
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -34,19 +35,29 @@ func (l *Log) loadManifest() (*manifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read manifest: %w", err)
 	}
-	var f manifestFile
-	if err := json.Unmarshal(b, &f); err != nil {
+	man, err := parseManifest(b)
+	if errors.Is(err, errNewer) {
+		return nil, err
+	}
+	if err != nil {
 		// It is only a copy, and it is replaced atomically, so this is damage: the segments have the same mark.
 		l.cfg.Logger.Warn("manifest is damaged; going on without it", "err", err)
 		return nil, nil
+	}
+	return man, nil
+}
+
+func parseManifest(b []byte) (*manifest, error) {
+	var f manifestFile
+	if err := json.Unmarshal(b, &f); err != nil {
+		return nil, err
 	}
 	if f.Format != 1 {
 		return nil, fmt.Errorf("manifest format %d: %w", f.Format, errNewer)
 	}
 	raw, err := hex.DecodeString(strings.ReplaceAll(f.Log, "-", ""))
 	if err != nil || len(raw) != 16 {
-		l.cfg.Logger.Warn("manifest is damaged; going on without it", "log", f.Log)
-		return nil, nil
+		return nil, fmt.Errorf("%q is no log id", f.Log)
 	}
 	return &manifest{Log: streamdown.ID(raw), Durable: streamdown.LSN(f.Durable)}, nil
 }

@@ -30,6 +30,13 @@ func readState(f vfs.File, log streamdown.ID) (header, []byte, error) {
 	if size > maxState {
 		return h, nil, errHeader
 	}
+	has, err := f.Size()
+	if err != nil {
+		return h, nil, err
+	}
+	if int64(size) > has-segmentHeader {
+		return h, nil, fmt.Errorf("%w: the file ends within its state", errHeader)
+	}
 	state := make([]byte, size)
 	if _, err := f.ReadAt(state, segmentHeader); err != nil {
 		return h, nil, fmt.Errorf("%w: state: %w", errHeader, err)
@@ -86,7 +93,7 @@ func (s *span) read(c *Chunk, lsn streamdown.LSN) (damaged bool, err error) {
 				continue
 			case errors.Is(err, errNewer):
 				return false, err
-			case errors.Is(err, errShort) && !whole:
+			case errors.Is(err, errShort) && !whole && streamdown.LSN(n) <= s.limit-c.Next: //nolint:gosec // positive
 				if len(c.Entries) > 0 {
 					return false, nil
 				}
@@ -106,7 +113,7 @@ func (s *span) read(c *Chunk, lsn streamdown.LSN) (damaged bool, err error) {
 // nothing else can be taken for one.
 func (s *span) resync(lsn streamdown.LSN) (streamdown.LSN, error) {
 	const window = 1 << 20
-	var c Chunk
+	c := Chunk{Buf: make([]byte, 64<<10)}
 	buf := make([]byte, window+8)
 	for at := lsn + 8; at < s.limit; {
 		b, err := s.fill(at, buf)
@@ -114,11 +121,17 @@ func (s *span) resync(lsn streamdown.LSN) (streamdown.LSN, error) {
 			return s.limit, err
 		}
 		for i := 0; i+16 <= len(b); i += 8 {
-			if here := at + streamdown.LSN(i); binary.LittleEndian.Uint64(b[i+8:]) == uint64(here) {
-				c.Buf = make([]byte, 64<<10)
-				if _, err := s.read(&c, here); err == nil && len(c.Entries) > 0 {
-					return here, nil
-				}
+			here := at + streamdown.LSN(i)
+			if binary.LittleEndian.Uint64(b[i+8:]) != uint64(here) {
+				continue
+			}
+			if _, _, err := parseEntry(b[i:], here, s.seed, true); err == nil {
+				return here, nil
+			} else if !errors.Is(err, errShort) {
+				continue // bytes of clients can look like many entries: only one that goes on is read for
+			}
+			if _, err := s.read(&c, here); err == nil && len(c.Entries) > 0 {
+				return here, nil
 			}
 		}
 		if len(b) < len(buf) {
@@ -132,6 +145,7 @@ func (s *span) resync(lsn streamdown.LSN) (streamdown.LSN, error) {
 // locate finds the file position of a segment's first entry when its header cannot be read: every entry knows its LSN.
 func locate(f vfs.File, seed uint32, first streamdown.LSN, size int64) (int64, error) {
 	buf := make([]byte, 1<<20)
+	c := Chunk{Buf: make([]byte, 64<<10)}
 	for pos := int64(segmentHeader); pos < size; pos += int64(len(buf) - entryHeader) {
 		n, err := f.ReadAt(buf, pos)
 		if err != nil && err != io.EOF {
@@ -144,7 +158,6 @@ func locate(f vfs.File, seed uint32, first streamdown.LSN, size int64) (int64, e
 				continue
 			}
 			s := span{file: f, seed: seed, first: first, start: start, limit: first + streamdown.LSN(size-start)} //nolint:gosec // positive
-			c := Chunk{Buf: make([]byte, 64<<10)}
 			if _, err := s.read(&c, lsn); err == nil && len(c.Entries) > 0 {
 				return start, nil
 			}

@@ -1,7 +1,6 @@
 package kafka
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -128,14 +127,16 @@ func (e *ReplyError) Error() string {
 // Class returns what the code means.
 func (e *ReplyError) Class() sink.Class { return Class(e.Code) }
 
-// ClassOf returns what the error of a Client's method means: OK for nil, the code's class for a ReplyError, Forbidden
-// for an UnsupportedError, otherwise Doubt.
+// ClassOf returns what an error of this package means: OK for nil, the code's class for a ReplyError, Refused for
+// ErrUnsent, Forbidden for an UnsupportedError, otherwise Doubt.
 func ClassOf(err error) sink.Class {
 	var reply *ReplyError
 	var old *UnsupportedError
 	switch {
 	case err == nil:
 		return sink.OK
+	case errors.Is(err, ErrUnsent):
+		return sink.Refused
 	case errors.As(err, &reply):
 		return reply.Class()
 	case errors.As(err, &old):
@@ -154,9 +155,4 @@ func replyError(code int16, message *string, format string, args ...any) error {
 		e.Message = *message
 	}
 	return e
-}
-
-// ended reports whether ctx is what made err; the caller's patience says nothing about the broker.
-func ended(ctx context.Context, err error) bool {
-	return ctx.Err() != nil || errors.Is(err, ErrClosed)
 }

@@ -194,6 +194,11 @@ func (c *Client) any(ctx context.Context, do func(*conn) error) error {
 	return errors.Join(errs...)
 }
 
+// ended reports whether asking on is pointless: the caller's patience, or the Client, is at its end.
+func ended(ctx context.Context, err error) bool {
+	return ctx.Err() != nil || errors.Is(err, ErrClosed)
+}
+
 // learn takes the brokers' addresses from Metadata. Connections to addresses that belong to no broker, such as a
 // bootstrap name, are closed when their last answer came: one admin connection per broker.
 func (c *Client) learn(brokers []kmsg.MetadataResponseBroker) {

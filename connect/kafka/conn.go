@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -18,6 +19,7 @@ type conn struct {
 	link
 	client *Client
 	done   chan struct{} // closed when the reader has ended
+	heard  atomic.Int64  // when the last byte came, ns since 1970
 
 	writing sync.Mutex // held while a request is written, so that order of waiting = order on the wire
 
@@ -76,6 +78,15 @@ func (c *conn) closeIfSpentLocked() {
 
 // errRetired ends connections to addresses that belong to no broker.
 var errRetired = errors.New("it is no broker's address any more")
+
+// Read notes when something was heard: a long answer on a slow line is not silence.
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.link.Read(b)
+	if n > 0 {
+		c.heard.Store(time.Now().UnixNano())
+	}
+	return n, err
+}
 
 // read hands out replies until the connection ends, and then the reason to all who still wait.
 func (c *conn) read() {
@@ -148,14 +159,20 @@ func (c *conn) ask(ctx context.Context, req kmsg.Request) (kmsg.Response, error)
 
 	silence := time.NewTimer(patience)
 	defer silence.Stop()
-	select {
-	case a := <-answer:
-		return c.decode(req, a)
-	case <-ctx.Done():
-		return nil, fmt.Errorf("ask kafka at %s for %s: %w", c.addr, kmsg.NameForKey(req.Key()), ctx.Err())
-	case <-silence.C:
-		c.fail(&ConnError{Addr: c.addr, Trouble: PeerSilent, Err: fmt.Errorf("%s not answered for %v", kmsg.NameForKey(req.Key()), patience)})
-		return c.decode(req, <-answer) // the reader hands out the reason, or an answer that came just now
+	for {
+		select {
+		case a := <-answer:
+			return c.decode(req, a)
+		case <-ctx.Done():
+			return nil, fmt.Errorf("ask kafka at %s for %s: %w", c.addr, kmsg.NameForKey(req.Key()), ctx.Err())
+		case <-silence.C:
+			if left := patience - time.Since(time.Unix(0, c.heard.Load())); left > 0 {
+				silence.Reset(left)
+				continue
+			}
+			c.fail(&ConnError{Addr: c.addr, Trouble: PeerSilent, Err: fmt.Errorf("%s not answered for %v", kmsg.NameForKey(req.Key()), patience)})
+			return c.decode(req, <-answer) // the reader hands out the reason, or an answer that came just now
+		}
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/streamdown/streamdown"
 	"github.com/streamdown/streamdown/batch"
+	"github.com/streamdown/streamdown/catalog"
 	"github.com/streamdown/streamdown/sink"
 )
 
@@ -291,7 +292,7 @@ func TestScanRefusesAnotherLeaderAndAnotherTopic(t *testing.T) {
 }
 
 func TestScanStartsWhereTheLogStarts(t *testing.T) {
-	fake, c := embedded(t)
+	_, c := embedded(t)
 	ctx := within(t, 20*time.Second)
 	for i := range 3 {
 		deliver(t, c, 0, parcelOf(t, orders, streamdown.ID{}, 7, 0, int32(i*5), 5))
@@ -323,7 +324,101 @@ func TestScanStartsWhereTheLogStarts(t *testing.T) {
 	if err != nil || got.LogStart != 15 || got.End != 15 || len(got.Batches) != 0 {
 		t.Errorf("after a cut to the end: %+v, %v", got, err)
 	}
-	_ = fake
+}
+
+// emptied makes a cluster's leaders show nothing, with a high watermark of their choice, for some fetches.
+func emptied(fake *kfake.Cluster, times int, high int64, throttle int32) {
+	fake.ControlKey(int16(kmsg.Fetch), func(k kmsg.Request) (kmsg.Response, error, bool) {
+		if times--; times < 0 {
+			return nil, nil, false
+		}
+		fake.KeepControl()
+		req, resp := k.(*kmsg.FetchRequest), k.ResponseKind().(*kmsg.FetchResponse)
+		resp.ThrottleMillis = throttle
+		if throttle > 0 {
+			return resp, nil, true
+		}
+		rt := kmsg.NewFetchResponseTopic()
+		rt.Topic, rt.TopicID = req.Topics[0].Topic, req.Topics[0].TopicID
+		rp := kmsg.NewFetchResponseTopicPartition()
+		rp.Partition, rp.HighWatermark, rp.LogStartOffset = req.Topics[0].Partitions[0].Partition, high, 0
+		rt.Partitions = append(rt.Partitions, rp)
+		resp.Topics = append(resp.Topics, rt)
+		return resp, nil, true
+	})
+}
+
+func TestScanWaitsForTheHighWatermark(t *testing.T) {
+	fake, c := embedded(t)
+	ctx := within(t, 20*time.Second)
+	p, topic, _ := mustLook(t, c).Partition(orders)
+	deliver(t, c, 0, parcelOf(t, orders, topic.ID, 7, 0, 0, 5))
+	req := ScanRequest{orders, topic.ID, p.LeaderEpoch, 0, 7}
+	for name, f := range map[string]func(){
+		"below the end at first":     func() { emptied(fake, 5, 0, 0) },
+		"over a quota at first":      func() { emptied(fake, 2, 0, 10) },
+		"late to show what is there": func() { emptied(fake, emptyTries-1, 5, 0) },
+	} {
+		f()
+		if got, err := c.Scan(ctx, 0, req); err != nil || got.End != 5 || len(got.Batches) != 1 {
+			t.Errorf("%s: %+v, %v", name, got, err)
+		}
+	}
+	// What never comes is not absent.
+	emptied(fake, 1<<30, 0, 0)
+	impatient, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+	defer cancel()
+	if got, err := c.Scan(impatient, 0, req); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a high watermark that does not rise: %+v, %v", got, err)
+	}
+	fake.DropControl()
+}
+
+func TestNothingBelowTheHighWatermarkIsNoProofOfAbsence(t *testing.T) {
+	fake, c := embedded(t)
+	p, topic, _ := mustLook(t, c).Partition(orders)
+	deliver(t, c, 0, parcelOf(t, orders, topic.ID, 7, 0, 0, 5))
+	emptied(fake, 1<<30, 5, 0)
+	got, err := c.Scan(within(t, 20*time.Second), 0, ScanRequest{orders, topic.ID, p.LeaderEpoch, 0, 7})
+	var gap *GapError
+	if !errors.As(err, &gap) || gap.From != 0 || gap.To != 5 || ClassOf(err) != sink.Doubt {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestEpochEndsTellWhatAnEpochLeft(t *testing.T) {
+	fake, c := embedded(t, kfake.NumBrokers(2))
+	ctx := within(t, 20*time.Second)
+	if err := fake.MoveTopicPartition("orders", orders.Partition, 0); err != nil {
+		t.Fatal(err)
+	}
+	before, topic, _ := mustLook(t, c).Partition(orders)
+	deliver(t, c, 0, parcelOf(t, orders, topic.ID, 7, 0, 0, 5))
+	if err := fake.MoveTopicPartition("orders", orders.Partition, 1); err != nil {
+		t.Fatal(err)
+	}
+	after, _, _ := mustLook(t, c).Partition(orders)
+	deliver(t, c, 1, parcelOf(t, orders, topic.ID, 7, 0, 5, 5))
+	for _, tt := range []struct {
+		epoch int32
+		end   streamdown.Offset
+	}{{before.LeaderEpoch, 5}, {after.LeaderEpoch, 10}} {
+		if e, end, err := c.EpochEnd(ctx, 1, orders, after.LeaderEpoch, tt.epoch); err != nil || e != tt.epoch || end != tt.end {
+			t.Errorf("epoch %d: %d ends at %d, %v", tt.epoch, e, end, err)
+		}
+	}
+	if _, _, err := c.EpochEnd(ctx, 1, orders, before.LeaderEpoch, before.LeaderEpoch); ClassOf(err) != sink.Moved {
+		t.Errorf("asked with an old epoch: %v", err)
+	}
+}
+
+func mustLook(t *testing.T, c *Client) *catalog.Cluster {
+	t.Helper()
+	cl, err := c.Look(within(t, 20*time.Second), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cl
 }
 
 // An older cluster speaks fewer versions; what it cannot do must be said, not guessed.

@@ -139,11 +139,15 @@ func TestRealKilledBrokerHoldsEachBatchOnceAfterResending(t *testing.T) {
 		if beyond < 0 || round%2 == 1 && beyond != 5 {
 			t.Fatalf("round %d: the broker holds %d batches beyond the answers", round, beyond)
 		}
-		// What it holds, sent again, must be answered with the original offset and not stored again. After a kill it
-		// knows the last five at least of what its log recovery read.
-		for seq := next; seq <= held.LastSequence; seq += size {
-			if a := deliver(t, c, p.node, p.parcel(t, pid, 0, seq, size))[0]; a.Class != sink.OK || a.Base != streamdown.Offset(seq) {
-				t.Fatalf("round %d: resend of sequence %d: %+v", round, seq, a)
+		// What it holds must not be stored again. After any restart, killed or not, it knows only the last batch of a
+		// producer (log recovery ends with a snapshot, which holds no more): that one gets its original offset, those
+		// before it get OUT_OF_ORDER although they are in the log. So: ask and continue, never resend from the first doubt.
+		last := held.LastSequence + 1 - size
+		for seq := next; seq <= last; seq += size {
+			a := deliver(t, c, p.node, p.parcel(t, pid, 0, seq, size))[0]
+			stored := a.Class == sink.OK && a.Base == streamdown.Offset(seq)
+			if !stored && (seq == last || a.Class != sink.OutOfOrder) {
+				t.Fatalf("round %d: resend of sequence %d of %d: %+v", round, seq, last, a)
 			}
 		}
 		next = held.LastSequence + 1
