@@ -199,10 +199,10 @@ func calls(files []file, pkg string, functions []string, concerns func(file) boo
 
 // foreign matches what ties the repository to one machine, one registry or one tool, and words for unfinished work.
 // The classes of one letter keep this file clear of its own rule.
-var foreign = regexp.MustCompile(`(?i)[/]work/|/tmp/bash_[j]obs|[/]root/|\bfarm[-]|sub[a]gent` +
+var foreign = regexp.MustCompile(`(?i)(?:^|[^\w./])/(?:w[o]rk|r[o]ot)/|/tmp/bash_[j]obs|\bfarm[-]|sub[a]gent` +
 	`|proxy\.[g]olang|repo1?\.[m]aven|registry\.[n]pmjs|deb\.[d]ebian|files\.[p]ythonhosted|[p]ypi\.org` +
 	`|\b(?:c[l]aude|chat[g]pt|co[p]ilot|open[a]i|anthr[o]pic)\b` +
-	`|(?-i:\bT[O]DO\b[:( ]|\bFIX[M]E\b)`)
+	`|(?-i:(?:^|[^.\w"])T[O]DO\b|\bFIX[M]E\b)`)
 
 // wordRule says which files hold what is foreign.
 func wordRule(files []file) (wrong []string) {
@@ -288,7 +288,7 @@ func TestRulesSeeWhatIsPlanted(t *testing.T) {
 			[]file{{"cmd/x/main.go", "package main\nfunc f() { context.Background() }"}, {"p/p_test.go", "package p\nfunc f() { context.Background() }"}, {"test/p/p.go", "package p\nfunc f() { context.Background() }"}},
 			[]file{{"p/p.go", "package p\nfunc f() { context.Background() }"}}},
 		{"to do", contextRule, nil, []file{{"p/p.go", "package p\nfunc f() { context.TODO() }"}}},
-		{"machine path", wordRule, []file{{"a.md", "a network of paths"}}, []file{{"a.md", "see /" + "work/main"}}},
+		{"machine path", wordRule, []file{{"a.md", "a network of paths, /bench/work/x"}}, []file{{"a.md", "see /" + "work/main"}}},
 		{"registry host", wordRule, []file{{"a.md", "the module proxy"}}, []file{{"a.md", "https://proxy." + "golang.org"}}},
 		{"tool", wordRule, []file{{"a.md", "an agent, a farm"}}, []file{{"a.md", "a sub" + "agent"}}},
 		{"undone", wordRule, []file{{"a.go", "the todo list"}}, []file{{"a.go", "// TO" + "DO: more"}}},

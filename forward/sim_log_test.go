@@ -104,7 +104,7 @@ func (l *simLog) write() {
 		took = l.s.between(50*time.Millisecond, 3*time.Second)
 	}
 	if l.s.plant == plantAckEarly {
-		l.show(end)
+		l.s.own(0, func() { l.show(end) })
 	}
 	l.s.own(took, func() {
 		l.writing = false

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/batch"
 	"github.com/streamdown/streamdown/ingest"
 )
 
@@ -21,7 +22,14 @@ const (
 	produceMin      = 3
 	produceMax      = 12
 	produceFlexible = 9
+	produceZstd     = 7
 )
+
+// isZstd looks at the attributes of what may be a record batch; admission checks the rest.
+func isZstd(records []byte) bool {
+	h, err := batch.ParseHeader(records)
+	return err == nil && h.Codec() == batch.Zstd
+}
 
 // produceRequest is one parsed request. It is the scratch of its connection: names and records point into the frame.
 type produceRequest struct {
@@ -116,7 +124,12 @@ func (c *conn) produce(h header, body []byte, started time.Time) error {
 		}
 		for range t.parts {
 			s := a.slots[i]
-			if code != 0 {
+			if code == 0 && h.Version < produceZstd && isZstd(r.parts[i].records) {
+				s.done(ingest.Result{
+					Code: codeUnsupportedCompression, Message: "zstd needs produce version 7: use a client of Kafka 2.1 or later, or another codec",
+					Base: streamdown.NoOffset, LogStart: streamdown.NoOffset,
+				})
+			} else if code != 0 {
 				s.done(ingest.Result{Code: code, Message: why, Base: streamdown.NoOffset, LogStart: streamdown.NoOffset})
 			} else {
 				c.server.intake.Produce(ingest.Request{

@@ -111,7 +111,7 @@ type ReplyError struct {
 
 func (e *ReplyError) Error() string {
 	name := fmt.Sprintf("error code %d", e.Code)
-	if k := kerr.TypedErrorForCode(e.Code); k != nil {
+	if k := kerr.TypedErrorForCode(e.Code); k != nil && k.Code == e.Code { // it calls what it does not know by the name of -1
 		name = fmt.Sprintf("%s (%d)", k.Message, e.Code)
 	}
 	s := e.Doing + ": kafka says " + name

@@ -16,9 +16,9 @@ const (
 	codeOffsetOutOfRange = 1
 	// fetchBytes is what one Fetch asks for; brokers exceed it only for a single batch that is larger.
 	fetchBytes = 4 << 20
-	// emptyTries is how often a leader may answer nothing although its high watermark is past the place, about three
-	// seconds long: tiered storage and quotas do that in passing.
-	emptyTries = 20
+	// emptyTries is how often a leader may answer nothing although its high watermark is past the place, about two
+	// seconds long: tiered storage does that in passing.
+	emptyTries = 12
 )
 
 // GapError says that a leader whose high watermark is beyond From keeps answering that there is nothing there. On a

@@ -5,6 +5,7 @@ package kafka
 import (
 	"encoding/binary"
 	"fmt"
+	"hash/crc32"
 	"os"
 	"slices"
 	"testing"
@@ -168,7 +169,7 @@ func backdate(p *sink.Parcel, by time.Duration) {
 		ms := int64(binary.BigEndian.Uint64(raw[at:])) - by.Milliseconds()
 		binary.BigEndian.PutUint64(raw[at:], uint64(ms))
 	}
-	binary.BigEndian.PutUint32(raw[17:], checksum(raw[21:]))
+	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))
 	copy(p.Header[:], raw)
 }
 

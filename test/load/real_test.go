@@ -10,17 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/streamdown/streamdown/check"
 	"github.com/streamdown/streamdown/test/load"
 	"github.com/streamdown/streamdown/test/reader"
 	"github.com/streamdown/streamdown/test/realkafka"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-const partitions = 2
 
 // Without faults every client delivers each record once and in order, idempotent or not, straight to Kafka: so a
 // verdict of the rescue test is about what it breaks and what stands between.
