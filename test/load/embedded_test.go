@@ -101,4 +101,3 @@ func TestSpecsThatProveNothingAreRefused(t *testing.T) {
 		})
 	}
 }
-

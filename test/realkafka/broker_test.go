@@ -40,30 +40,30 @@ func TestKilledBrokerComesBackWithEverythingAcked(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("resident %d MiB, cpu %v", u.ResidentBytes>>20, u.CPU)
-	for range 3 {
-		if err := b.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		began = time.Now()
-		if err := b.Restart(ctx); err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("answers %v after the start that followed kill -9", time.Since(began).Round(time.Millisecond))
-		if err := cl.ProduceSync(ctx, kgo.StringRecord("after")).FirstErr(); err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("acks after %v", time.Since(began).Round(time.Millisecond))
+	if err := b.Kill(); err != nil {
+		t.Fatal(err)
 	}
+	began = time.Now()
+	if err := b.Restart(ctx); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("answers %v after the start that followed kill -9", time.Since(began).Round(time.Millisecond))
+	if err := cl.ProduceSync(ctx, kgo.StringRecord("after")).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("acks after %v", time.Since(began).Round(time.Millisecond))
 	began = time.Now()
 	if err := b.Stop(ctx); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("stopped in %v", time.Since(began).Round(time.Millisecond))
+	began = time.Now()
 	if err := b.Restart(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if n := ends(t, ctx, cl); n != 4 {
-		t.Errorf("%d records after four acks", n)
+	t.Logf("answers %v after the start that followed a stop", time.Since(began).Round(time.Millisecond))
+	if n := ends(t, ctx, cl); n != 2 {
+		t.Errorf("%d records after two acks", n)
 	}
 }
 
@@ -89,12 +89,14 @@ func TestPausedBrokerAnswersOnceItGoesOn(t *testing.T) {
 	if err := cl.Ping(short); err == nil {
 		t.Error("a paused broker answered")
 	}
+	began := time.Now()
 	if err := b.Continue(); err != nil {
 		t.Fatal(err)
 	}
 	if err := cl.Ping(t.Context()); err != nil {
 		t.Error(err)
 	}
+	t.Logf("answers %v after it went on", time.Since(began).Round(time.Millisecond))
 }
 
 // ends is the number of records in the three partitions of topic t.

@@ -1,0 +1,47 @@
+# What there is to do here. docs/testing.md tells what each of the tests shows, needs and costs.
+.PHONY: build demo test test-real soak-real race fuzz bench lint
+
+ROUNDS   ?= 5
+FUZZTIME ?= 30s
+LINT     := go tool -modfile=tools/go.mod golangci-lint
+
+# Packages with tests that need real servers, but for the long one.
+REAL = $(filter-out ./test/rescue,$(shell grep -rl --include='*_test.go' '^//go:build real' . | xargs -n1 dirname | sort -u))
+
+build:
+	go build -o streamdown ./cmd/streamdown
+
+demo:
+	go run ./cmd/streamdown demo
+
+# Go alone, some minutes. Fuzz seeds run with the tests. The house rules look at files and at go list, which the test
+# cache does not know of: they run uncached.
+test:
+	go vet ./...
+	go test -count=1 .
+	go test ./...
+
+# A real Kafka. One package at a time: each starts servers of its own.
+test-real:
+	bash test/install
+	go test -tags real -count=1 -p 1 -timeout 30m $(REAL)
+	ROUNDS=$(ROUNDS) go test -tags real -count=1 -timeout 30m -v ./test/rescue
+
+# As long as you like: make soak-real ROUNDS=50, again with SEED=… from its output.
+soak-real:
+	bash test/install
+	ROUNDS=$(ROUNDS) go test -tags real -count=1 -timeout 0 -v -run TestAckedRecords ./test/rescue
+
+race:
+	go test -race ./...
+
+fuzz:
+	bash test/fuzz $(FUZZTIME)
+
+bench:
+	go run ./bench
+
+lint:
+	@test -z "$$(gofmt -l .)" || { echo "gofmt -w these:"; gofmt -l .; exit 1; }
+	go vet -tags real ./...
+	$(LINT) run ./...

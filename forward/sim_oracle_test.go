@@ -1,0 +1,246 @@
+package forward
+
+import (
+	"bytes"
+	"sort"
+
+	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/batch"
+	"github.com/streamdown/streamdown/ingest"
+	"github.com/streamdown/streamdown/sink"
+	"github.com/streamdown/streamdown/wal"
+)
+
+// oracle knows the truth: what producers made, what the log holds durably, what the brokers hold. It looks on at every
+// step and judges by contents, not by what the cores believe.
+type oracle struct {
+	s        *sim
+	contents map[string]*content // by payload
+	wire     map[wireKey]string  // what every sequence ever sent stood for
+	lanes    []laneTruth         // by partition, as simPartitions
+}
+
+type wireKey struct {
+	tp    int
+	pid   int64
+	epoch int16
+	seq   int32
+}
+
+// laneTruth is one partition of our log: what a broker has to hold in the end, in this order, once.
+type laneTruth struct {
+	tp        streamdown.TopicPartition
+	batches   []logged
+	confirmed int         // so many batches were confirmed to the book
+	last      map[int]int // by client: index of its newest batch in the log
+	below     int         // so many batches were found to be below the watermark
+}
+
+type logged struct {
+	of      *content
+	lsn     streamdown.LSN
+	ordinal streamdown.Ordinal
+	count   int32
+	damaged bool
+	base    streamdown.Offset // at the broker, NoOffset while it is not there
+}
+
+func (b *logged) end() streamdown.Ordinal { return b.ordinal + streamdown.Ordinal(b.count) }
+
+func newOracle(s *sim) *oracle {
+	o := &oracle{s: s, contents: map[string]*content{}, wire: map[wireKey]string{}, lanes: make([]laneTruth, s.knobs.partitions)}
+	for i := range o.lanes {
+		o.lanes[i].tp, o.lanes[i].last = simPartitions[i], map[int]int{}
+	}
+	return o
+}
+
+func place(tp streamdown.TopicPartition) int {
+	for i, p := range simPartitions {
+		if p == tp {
+			return i
+		}
+	}
+	return -1
+}
+
+func (o *oracle) made(m *content) {
+	o.contents[string(m.body[batch.HeaderSize:])] = m
+	o.s.stats.batches++
+	o.s.stats.records += int(m.records)
+}
+
+// durable takes a batch that became durable in the log: dense ordinals (A3), no repeat and no disorder of an idempotent
+// producer (B2, G5), nothing that was refused (G2).
+func (o *oracle) durable(tp streamdown.TopicPartition, e *wal.Entry) {
+	l := &o.lanes[place(tp)]
+	m := o.contents[string(e.Body[batch.HeaderSize:])]
+	if m == nil {
+		o.s.violate("G6", "the log holds a batch that nobody made")
+		return
+	}
+	o.s.tracef("log: %s ordinal %d is %s, durable at %d", tp, e.Ordinal, m.name, e.LSN)
+	want := streamdown.Ordinal(0)
+	if n := len(l.batches); n > 0 {
+		want = l.batches[n-1].end()
+	}
+	if e.Ordinal != want {
+		o.s.violate("G7", "%s: %s got ordinal %d, the next one is %d", tp, m.name, e.Ordinal, want)
+	}
+	if m.c.idempotent {
+		if last, ok := l.last[m.c.id]; ok && last >= m.index {
+			o.s.violate("B2", "%s: %s is in the log behind batch %d of its producer", tp, m.name, last)
+		}
+		l.last[m.c.id] = m.index
+	}
+	m.stored++
+	l.batches = append(l.batches, logged{of: m, lsn: e.LSN, ordinal: e.Ordinal, count: e.Count, base: streamdown.NoOffset})
+	o.refusals(m)
+}
+
+// answered judges an answer to a producer when the gateway gives it: yes only for what is durable (G1).
+func (o *oracle) answered(m *content, r ingest.Result) {
+	o.s.tracef("ingest: %s answered code %d base %d close %v", m.name, r.Code, r.Base, r.Close)
+	switch {
+	case r.Close:
+	case r.Code == 0:
+		m.oks++
+		if need := m.oks; m.stored < need && !(m.c.idempotent && m.stored > 0) {
+			o.s.violate("G1", "%s was acked %d times and is durable %d times", m.name, m.oks, m.stored)
+		}
+	default:
+		m.refused++
+		o.s.stats.refusals++
+		o.refusals(m)
+	}
+}
+
+// refusals: what was refused is not in the log (G2). An attempt without an answer may be.
+func (o *oracle) refusals(m *content) {
+	if m.stored > m.attempts-m.refused {
+		o.s.violate("G2", "%s: %d attempts, %d refused, and it is in the log %d times", m.name, m.attempts, m.refused, m.stored)
+	}
+}
+
+// sent judges what goes on the wire: one partition at most once in a request, and one meaning per sequence (G7).
+func (o *oracle) sent(parcels []sink.Parcel) {
+	seen := 0
+	for i := range parcels {
+		p := &parcels[i]
+		tp := place(p.TopicPartition)
+		if seen&(1<<tp) != 0 {
+			o.s.violate("G5", "%s twice in one request", p.TopicPartition)
+		}
+		seen |= 1 << tp
+		h, err := batch.ParseHeader(p.Header[:])
+		if err != nil {
+			o.s.violate("G7", "%v", err)
+			return
+		}
+		key := wireKey{tp, h.ProducerID, h.ProducerEpoch, h.BaseSequence}
+		if was, ok := o.wire[key]; !ok {
+			o.wire[key] = string(p.Payload)
+		} else if was != string(p.Payload) {
+			o.s.violate("G7", "%s: producer %d epoch %d sequence %d stood for other bytes before", p.TopicPartition, h.ProducerID, h.ProducerEpoch, h.BaseSequence)
+		}
+	}
+}
+
+// appended takes a batch of ours that a leader appended: it must be the next one of the log (G5, G6).
+func (o *oracle) appended(p *partition, b *kbatch) {
+	l := &o.lanes[place(p.tp)]
+	i := p.ours
+	for i < len(l.batches) && l.batches[i].damaged && !bytes.Equal(l.payload(i), b.payload) {
+		i++
+	}
+	if i < len(l.batches) && bytes.Equal(l.payload(i), b.payload) {
+		b.index, p.ours = i, i+1
+		l.batches[i].base = b.base
+		o.s.tracef("kafka: %s offset %d is %s, ordinal %d (producer %d/%d sequence %d)", p.tp, b.base, l.batches[i].of.name, l.batches[i].ordinal, b.pid, b.epoch, b.seq)
+		return
+	}
+	name := "something unknown"
+	if m := o.contents[string(b.payload)]; m != nil {
+		name = m.name
+	}
+	for j := range l.batches {
+		if bytes.Equal(l.payload(j), b.payload) && j < i {
+			o.s.violate("G6", "%s: %s, ordinal %d, was appended again at offset %d", p.tp, name, l.batches[j].ordinal, b.base)
+			return
+		} else if bytes.Equal(l.payload(j), b.payload) {
+			o.s.violate("G5", "%s: %s, ordinal %d, was appended at offset %d before ordinal %d", p.tp, name, l.batches[j].ordinal, b.base, l.batches[i].ordinal)
+			return
+		}
+	}
+	o.s.violate("G1", "%s: %s was appended at offset %d and is not durable in the log", p.tp, name, b.base)
+}
+
+func (l *laneTruth) payload(i int) []byte { return l.batches[i].of.body[batch.HeaderSize:] }
+
+// confirmed judges what the book is told: it must be committed at the broker, and the offset must be the true one.
+func (o *oracle) confirmed(tp streamdown.TopicPartition, to streamdown.Ordinal, end streamdown.Offset) {
+	o.s.tracef("core: %s confirmed to %d, end offset %d", tp, to, end)
+	l, committed := &o.lanes[place(tp)], o.s.kafka.partition(tp).committed()
+	for l.confirmed < len(l.batches) && l.batches[l.confirmed].end() <= to {
+		if b := &l.batches[l.confirmed]; !b.damaged && l.confirmed >= committed {
+			o.s.violate("confirmed", "%s: %s, ordinal %d, was confirmed and is not committed at the broker", tp, b.of.name, b.ordinal)
+			return
+		}
+		l.confirmed++
+	}
+	if l.confirmed == 0 || l.batches[l.confirmed-1].end() != to {
+		if l.confirmed == 0 || l.batches[l.confirmed-1].end() < to {
+			o.s.violate("confirmed", "%s: confirmed to ordinal %d, the log has no batch that ends there", tp, to)
+		}
+		return // going back, which the book ignores
+	}
+	if b := &l.batches[l.confirmed-1]; end != streamdown.NoOffset && b.base+streamdown.Offset(b.count) != end {
+		o.s.violate("offset", "%s: ordinal %d ends at offset %d, the core says %d", tp, to-1, b.base+streamdown.Offset(b.count), end)
+	}
+}
+
+// remote judges the offset that a producer gets with a confirmation that it waited for.
+func (o *oracle) remote(tp streamdown.TopicPartition, from streamdown.Ordinal, base streamdown.Offset) {
+	l := &o.lanes[place(tp)]
+	i := sort.Search(len(l.batches), func(i int) bool { return l.batches[i].ordinal >= from })
+	if b := &l.batches[i]; b.base != base && !b.damaged {
+		o.s.violate("offset", "%s: %s is at offset %d, its producer is told %d", tp, b.of.name, b.base, base)
+	}
+}
+
+// watermark judges what the log would be allowed to release (G3).
+func (o *oracle) watermark(g *gateway, mark streamdown.LSN) {
+	for i := range o.lanes {
+		l := &o.lanes[i]
+		for l.below < len(l.batches) && l.batches[l.below].lsn < mark {
+			b := &l.batches[l.below]
+			if l.below >= l.confirmed && !b.damaged {
+				o.s.violate("G3", "%s: the watermark is %d, and %s at %d is not confirmed", l.tp, mark, b.of.name, b.lsn)
+				return
+			}
+			l.below++
+		}
+	}
+}
+
+// final judges the state of rest: all that was acked is at the broker, exactly once; nothing else of ours is.
+func (o *oracle) final() {
+	for i := range o.lanes {
+		l := &o.lanes[i]
+		p := o.s.kafka.partition(l.tp)
+		for j := p.committed(); j < len(l.batches); j++ {
+			if !l.batches[j].damaged {
+				o.s.violate("G6", "%s: %s, ordinal %d, never came to the broker", l.tp, l.batches[j].of.name, l.batches[j].ordinal)
+				return
+			}
+		}
+		for j := range l.batches {
+			m := l.batches[j].of
+			o.refusals(m)
+			if m.stored > 1 && m.c.idempotent {
+				o.s.violate("B2", "%s is in the log %d times", m.name, m.stored)
+			}
+		}
+	}
+	o.s.endLife()
+}
