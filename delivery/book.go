@@ -257,8 +257,11 @@ func BindingEntry(bind Binding) *wal.Entry {
 	return &wal.Entry{Kind: wal.KindBinding, Lane: bind.Lane, Body: bind.append(nil)}
 }
 
+const progressWorth = 1 << 20 // bytes of log that a start would read in vain
+
 // ProgressEntry is the log entry that notes what was confirmed since the last call, and the watermark: the lowest LSN
-// that still has something unconfirmed. It is nil when there is nothing new.
+// that still has something unconfirmed. It is nil when there is nothing new worth an entry: the entry itself moves the
+// watermark, and an idle log must come to rest.
 func (b *Book) ProgressEntry(watermark streamdown.LSN) *wal.Entry {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -271,7 +274,7 @@ func (b *Book) ProgressEntry(watermark streamdown.LSN) *wal.Entry {
 			body = l.appendProgress(body)
 		}
 	}
-	if n == 0 && watermark <= b.watermark {
+	if n == 0 && watermark < b.watermark+progressWorth {
 		return nil
 	}
 	return &wal.Entry{Kind: wal.KindProgress, Body: body}

@@ -155,3 +155,20 @@ func TestMalformedSnapshotsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestAnIdleBookWritesNothing(t *testing.T) {
+	b := delivery.New()
+	accept(b, 0, 0, 10)
+	b.Confirm(0, 10, 10)
+	e := b.ProgressEntry(5000)
+	if e == nil {
+		t.Fatal("a confirmation was not written down")
+	}
+	b.Apply(e)
+	if e := b.ProgressEntry(5100); e != nil {
+		t.Fatal("its own entry made it write another one")
+	}
+	if e := b.ProgressEntry(5000 + 1<<21); e == nil {
+		t.Fatal("a watermark that moved far was not written down")
+	}
+}

@@ -41,9 +41,10 @@ type saboteur struct {
 	rng   *rand.Rand // owned by mu
 
 	mu    sync.Mutex // guards the following
-	armed bool
-	hit   *strike // nil until it struck
-	done  bool    // the broker has taken it
+	armed   bool
+	hit     *strike // nil until it struck
+	copying bool    // PlantDup: the copy is on its way
+	done    bool    // the broker has taken it
 }
 
 // strike is the batch that was hit, as the node sent it.
@@ -135,6 +136,7 @@ func (s *saboteur) Scan(ctx context.Context, r forward.ScanRequest) (sink.Found,
 func (s *saboteur) copied(answers []sink.Answer, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.copying = false
 	if s.done = err == nil && len(answers) == 1 && answers[0].Class == sink.OK; !s.done {
 		s.hit = nil
 	}
@@ -207,7 +209,10 @@ func (p *crooked) answered(tag uint64, answers []sink.Answer, err error) {
 	}
 	switch s.plant {
 	case PlantDup:
-		if !s.done && !p.side.Send(tag, []sink.Parcel{p.again}) {
+		if s.done || s.copying {
+			break
+		}
+		if s.copying = p.side.Send(tag, []sink.Parcel{p.again}); !s.copying {
 			s.hit = nil
 		}
 	case PlantDrop:

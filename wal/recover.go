@@ -180,7 +180,7 @@ func (l *Log) replaySegment(rec *Recovery, s *segment, limit streamdown.LSN, mar
 	if limit == 0 {
 		sp.limit = inFile
 	}
-	c := Chunk{Buf: make([]byte, 1<<20)}
+	c := Chunk{Buf: make([]byte, min(1<<20, sp.limit-s.first))}
 	at := s.first
 	for at < sp.limit {
 		_, err := sp.read(&c, at)
@@ -227,7 +227,10 @@ func markOf(e *Entry) streamdown.LSN {
 // highestMark looks through all that is left of a segment for a later mark: one above a damaged place proves that the
 // place was durable once.
 func highestMark(sp *span, at streamdown.LSN) (mark streamdown.LSN, err error) {
-	c := Chunk{Buf: make([]byte, 1<<20)}
+	if at >= sp.limit {
+		return 0, nil
+	}
+	c := Chunk{Buf: make([]byte, min(1<<20, sp.limit-at))}
 	for at < sp.limit {
 		if _, err := sp.read(&c, at); err != nil {
 			return 0, err

@@ -114,7 +114,7 @@ func (s *span) read(c *Chunk, lsn streamdown.LSN) (damaged bool, err error) {
 func (s *span) resync(lsn streamdown.LSN) (streamdown.LSN, error) {
 	const window = 1 << 20
 	c := Chunk{Buf: make([]byte, 64<<10)}
-	buf := make([]byte, window+8)
+	buf := make([]byte, min(window+8, s.limit-lsn))
 	for at := lsn + 8; at < s.limit; {
 		b, err := s.fill(at, buf)
 		if err != nil {

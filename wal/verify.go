@@ -2,7 +2,6 @@ package wal
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -163,7 +162,6 @@ type verifier struct {
 	seen     uint64
 	begun    bool // seen is the number of the last segment looked at
 	mark     streamdown.LSN
-	named    bool // the names of lanes are known from the start of what is read
 	lanes    map[streamdown.LaneID]laneSeen
 	damages  int64                     // damaged ranges passed so far
 	gaps     map[streamdown.LSN]string // segments missing before the one that begins here
@@ -178,15 +176,12 @@ type laneSeen struct {
 
 func (v *verifier) run(ctx context.Context) error {
 	man, err := readManifest(v.fs, v.dir)
-	var syntax *json.SyntaxError
 	switch {
-	case errors.Is(err, errNewer):
+	case errors.Is(err, errNewer) || err != nil && isFileError(err):
 		return err
-	case err != nil && (errors.As(err, &syntax) || !isFileError(err)):
+	case err != nil:
 		v.rep.Manifest = "damaged"
 		v.rep.add(Damage{Kind: DamageManifest, Segment: "manifest", Detail: err.Error()})
-	case err != nil:
-		return err
 	case man == nil:
 		v.rep.Manifest = "missing"
 	}
@@ -211,9 +206,10 @@ func (v *verifier) run(ctx context.Context) error {
 	return v.entries(ctx)
 }
 
+// isFileError tells that the disk did not answer from that its answer makes no sense.
 func isFileError(err error) bool {
-	var path interface{ Timeout() bool } // of fs.PathError and the kernel's own errors
-	return errors.As(err, &path)
+	var os interface{ Timeout() bool } // fs.PathError and the kernel's own errors have it
+	return errors.As(err, &os)
 }
 
 // list looks at names only: are the numbers dense?
@@ -334,12 +330,10 @@ func (v *verifier) headers(lsn streamdown.LSN) error {
 		}
 		v.rep.Bytes += int64(len(b))
 		state, err := v.r.state(s)
-		if err == nil && !v.named {
+		if err == nil {
 			var names laneBook
 			names.init()
-			if err = restore([]Book{&names}, state); err == nil {
-				v.named = v.rep.Entries == 0
-			}
+			err = restore([]Book{&names}, state)
 		}
 		if err != nil && isFileError(err) {
 			return err
@@ -435,7 +429,7 @@ func (v *verifier) batch(e *Entry, wrong func(kind, format string, args ...any))
 		wrong(DamageOrdinals, "an entry of lane %d, ordinal %d and %d records holds a batch of %d", e.Lane, e.Ordinal, e.Count, h.Count)
 	}
 	name, ok := v.r.LaneName(e.Lane)
-	if !ok && v.damages == 0 && v.named {
+	if !ok && v.rep.DamageCount == 0 { // else its name may have been damaged
 		wrong(DamageLane, "a batch of lane %d, which was never named", e.Lane)
 	}
 	seen, known := v.lanes[e.Lane]

@@ -1,0 +1,27 @@
+// Command bench measures what a gateway costs: the same load straight to a broker and through streamdown, in one run
+// on one machine.
+//
+// It writes a table for people to standard output and results.json for machines. Rows are paths: straight to a real
+// Apache Kafka; through the gateway with acks: wal and with acks: remote before that Kafka; straight to an embedded
+// broker that stores nothing; through the gateway before that one; and the bare disk with the sync pattern that the
+// log had. Each path is measured at full speed for several record sizes, where throughput means something, and at a
+// fixed offered load, where latency does.
+//
+// How it is made fair, as far as that goes:
+//
+//   - Every system under test is a process of its own, so that its processor time can be told apart. The gateway is
+//     the node that `streamdown run` builds, run by this binary so that it can be profiled; STREAMDOWN_BINARY runs
+//     another one.
+//   - Every measurement has a new topic, and a new gateway with an empty data directory. The gateway's processor time
+//     is counted until its backlog is at the broker, so that work put off is not work saved.
+//   - Paths take turns in every round, in an order that rotates. Ratios are taken within a round; medians, minima and
+//     maxima are over rounds.
+//   - After each measurement the broker must hold exactly the records that were acked. A run that failed is missing
+//     and says why; it is never a zero.
+//   - What else used the processors meanwhile is measured and shown. Absolute figures are properties of one machine
+//     on one day; ratios travel better. Nothing here passes or fails by a time.
+//
+// Units: MB and GB are 10^6 and 10^9 bytes of record values, without keys, headers and framing.
+//
+// Stability: may change.
+package main
