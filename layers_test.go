@@ -25,13 +25,14 @@ const module = "github.com/streamdown/streamdown"
 var floors = map[string]int{
 	".":     0,
 	"batch": 1, "wire": 1, "vfs": 1, "breaker": 1, "check": 1, "tally": 1, "ui": 1,
-	"wal": 2, "sink": 2, "catalog": 2,
-	"delivery": 3, "connect/kafka": 3,
-	"ingest": 4, "forward": 4, "reconcile": 4,
-	"gateway": 5, "api": 5,
-	"node": 6, "config": 6,
-	"demo":           7,
-	"cmd/streamdown": 8,
+	"wal": 2, "sink": 2,
+	"catalog": 3, "delivery": 3,
+	"connect/kafka": 4,
+	"ingest": 5, "forward": 5, "reconcile": 5, "config": 5,
+	"gateway": 6, "api": 6,
+	"node":           7,
+	"demo":           8,
+	"cmd/streamdown": 9,
 }
 
 // maxLines is where a file holds a second noun.

@@ -70,6 +70,12 @@ func (h *handler) resume(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	if o.Reason != "" {
+		if err := checkReason(o.Reason); err != nil {
+			refuse(w, err, "a shorter or plainer reason, or none")
+			return
+		}
+	}
 	s := h.status(r.Context())
 	if !resumable(&s, o.Target) {
 		problem{

@@ -26,11 +26,11 @@ type broker struct {
 const firstPort, endPort = 15000, 32000
 
 // openBroker starts a broker on a free port.
-func openBroker(dir string, partitions int, rng *rand.Rand) (*broker, error) {
+func openBroker(dir string, partitions int) (*broker, error) {
 	b := &broker{dir: dir, partitions: partitions}
 	var err error
 	for range 50 {
-		b.port = firstPort + rng.IntN(endPort-firstPort)
+		b.port = firstPort + rand.IntN(endPort-firstPort) //nolint:gosec // any will do
 		if err = b.start(); err == nil {
 			return b, nil
 		}

@@ -110,7 +110,7 @@ func (s *show) run(ctx context.Context) (res *Result, err error) {
 func (s *show) open(ctx context.Context) (err error) {
 	rng := rand.New(rand.NewPCG(s.cfg.Seed, 1)) //nolint:gosec // a run is to be repeated
 	s.enter("start", 0)
-	if s.broker, err = openBroker(filepath.Join(s.dir, "broker"), s.cfg.Partitions, rand.New(rand.NewPCG(rand.Uint64(), 0))); err != nil { //nolint:gosec // a port
+	if s.broker, err = openBroker(filepath.Join(s.dir, "broker"), s.cfg.Partitions); err != nil {
 		return err
 	}
 	if s.logFile, err = os.Create(filepath.Join(s.dir, "streamdown.log")); err != nil {

@@ -115,6 +115,7 @@ const (
 	backoffMin    = 50 * time.Millisecond
 	backoffMax    = 2 * time.Second
 	forbiddenWait = 10 * time.Second // a lane that stopped for a config error looks again after this time
+	missingFor    = 10 * time.Second // a topic that does not exist for so long is a config error
 	lookSoonest   = 200 * time.Millisecond
 	defaultExpiry = 24 * time.Hour
 )

@@ -174,15 +174,10 @@ func (c *Core) wake(l *lane) {
 	if _, held := c.cfg.Book.Held(l.tp); held {
 		return
 	}
-	if l.stop != nil {
-		if !l.stop.Retry {
-			return
-		}
-		l.stop = nil
-	}
-	if c.view == nil || c.leader(l) < 0 {
+	if l.stop != nil && !l.stop.Retry || c.view == nil || c.leader(l) < 0 {
 		return
 	}
+	l.stop = nil
 	if r, ok := c.readerFor(l.from); ok {
 		l.parked, l.reader = false, r
 		l.progress = c.now

@@ -118,6 +118,9 @@ func (c *Core) advance(l *lane) {
 	if !ok || p.Leader < 0 {
 		c.lookSoon = true
 		c.wait(l)
+		if c.now.Sub(l.progress) > missingFor && t == nil {
+			c.halt(l, 3, "topic "+l.tp.Topic+" does not exist at the target; create it, and the lane goes on by itself", true)
+		}
 		return
 	}
 	n := c.node(p.Leader)

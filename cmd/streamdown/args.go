@@ -1,14 +1,6 @@
 package main
 
-import (
-	"errors"
-	"io/fs"
-	"os"
-
-	"github.com/spf13/cobra"
-
-	"github.com/streamdown/streamdown/config"
-)
+import "github.com/spf13/cobra"
 
 // exactly wants one argument.
 func exactly(name, example string) cobra.PositionalArgs {
@@ -21,13 +13,4 @@ func exactly(name, example string) cobra.PositionalArgs {
 		}
 		return nil
 	}
-}
-
-// defaultsWithout returns the config that init would write, if there is no file.
-func defaultsWithout(file string) (*config.Config, bool) {
-	if _, err := os.Stat(file); !errors.Is(err, fs.ErrNotExist) {
-		return nil, false
-	}
-	c, findings := config.Parse(file, config.Template(""), nil)
-	return c, len(findings) == 0
 }

@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"mime"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/streamdown/streamdown/api"
@@ -46,11 +48,11 @@ func (o *options) client() (*client, error) {
 	return &client{addr: addr, http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}, nil
 }
 
+// clientConfig is the config, or the one that init would write if there is none.
 func (o *options) clientConfig() (*config.Config, error) {
-	if o.config == "" {
-		if c, ok := defaultsWithout(o.configFile()); ok {
-			return c, nil
-		}
+	if _, err := os.Stat(o.configFile()); o.config == "" && errors.Is(err, fs.ErrNotExist) {
+		c, findings := config.Parse("the default config", config.Template(""), nil)
+		return c, findings.Err()
 	}
 	return o.load(o.logger(false))
 }

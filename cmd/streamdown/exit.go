@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 )
 
 // The exit codes. They are the same for every command and never change.
@@ -59,9 +58,11 @@ func report(w io.Writer, o *options, err error) int {
 	if e.err == nil {
 		return e.code
 	}
-	// Several lines are config findings: each tells its own file, and what to do.
-	text := strings.TrimRight(err.Error(), "\n")
-	fmt.Fprintf(w, "error: %s\n", text)
+	if e.code == exitConfig { // findings: one a line, each with its place and what to do
+		fmt.Fprintln(w, err)
+		return e.code
+	}
+	fmt.Fprintf(w, "error: %s\n", err)
 	if e.try != "" {
 		fmt.Fprintf(w, "try:   %s\n", e.try)
 	}
