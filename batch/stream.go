@@ -148,7 +148,7 @@ func (s *stream) end() error {
 		if s.src == nil {
 			return s.err
 		}
-		if err := s.need(1); err == errEnds {
+		if err := s.need(1); errors.Is(err, errEnds) {
 			return nil
 		} else if err != nil {
 			return err

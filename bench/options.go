@@ -78,14 +78,12 @@ func parseOptions(args []string, stderr io.Writer) (options, error) {
 	o.window = time.Duration(*seconds * float64(time.Second))
 	o.partitions, o.batch = int32(*partitions), int32(*batch)
 	var errs []error
-	if o.sizes = nil; *sizes != "" {
-		for _, s := range strings.Split(*sizes, ",") {
-			n, err := strconv.Atoi(strings.TrimSpace(s))
-			if err != nil || n < 1 || n > *batch/2 {
-				errs = append(errs, fmt.Errorf("-sizes: %q is not a size between 1 and half of -batch", s))
-			}
-			o.sizes = append(o.sizes, n)
+	for _, s := range strings.Split(*sizes, ",") {
+		n, err := strconv.Atoi(strings.TrimSpace(s))
+		if err != nil || n < 1 || n > *batch/2 {
+			errs = append(errs, fmt.Errorf("-sizes: %q is not a size between 1 and half of -batch", s))
 		}
+		o.sizes = append(o.sizes, n)
 	}
 	for _, m := range strings.Split(*modes, ",") {
 		if m := mode(strings.TrimSpace(m)); m == modeMax || m == modePaced {

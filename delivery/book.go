@@ -3,6 +3,8 @@ package delivery
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -135,11 +137,9 @@ func (b *Book) Confirm(id streamdown.LaneID, to streamdown.Ordinal, end streamdo
 	b.unlockAndFire()
 }
 
+// dropLocked takes the first n waits out.
 func (b *Book) dropLocked(l *lane, n int) {
-	if n == 0 {
-		return
-	}
-	l.waits = append(l.waits[:0], l.waits[n:]...)
+	l.waits = slices.Delete(l.waits, 0, n)
 	if len(l.waits) == 0 {
 		delete(b.waiting, l.ID)
 	}
@@ -172,7 +172,12 @@ func (b *Book) Await(id streamdown.LaneID, from, to streamdown.Ordinal, deadline
 	case !l.live:
 		b.ready = append(b.ready, fired{w, l.estimateLocked(from), false})
 	default:
-		l.waits = append(l.waits, w)
+		// By ordinal: a client's retry waits for records that lie before those of others who wait already.
+		i := len(l.waits)
+		for i > 0 && l.waits[i-1].to > to {
+			i--
+		}
+		l.waits = slices.Insert(l.waits, i, w)
 		b.waiting[id] = struct{}{}
 	}
 	b.unlockAndFire()
@@ -214,13 +219,13 @@ func (b *Book) SetLive(id streamdown.LaneID, live bool) {
 }
 
 // SetUp says whether the target takes deliveries at all. When it does not, no lane is live and all who wait are told
-// at once; when it does again, the lanes that are caught up are set live one by one.
+// at once; when it does again, lanes without backlog are live, the others are set live one by one when they caught up.
 func (b *Book) SetUp(up bool) {
 	b.mu.Lock()
 	b.up = up
 	for i := range b.lanes {
-		if l := &b.lanes[i]; !up {
-			l.live = false
+		l := &b.lanes[i]
+		if l.live = up && l.Confirmed == l.End; !up {
 			for _, w := range l.waits {
 				b.ready = append(b.ready, fired{w, l.estimateLocked(w.from), false})
 			}
@@ -230,24 +235,30 @@ func (b *Book) SetUp(up bool) {
 	b.unlockAndFire()
 }
 
-// Live reports whether the lane is caught up.
+// Live reports whether the lane is caught up. One that holds no records yet is when the target takes deliveries:
+// otherwise a stream that rejects what would be isolated could never begin.
 func (b *Book) Live(id streamdown.LaneID) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return int(id) < len(b.lanes) && b.lanes[id].live
+	if int(id) >= len(b.lanes) || !b.lanes[id].known {
+		return b.up
+	}
+	return b.lanes[id].live
 }
 
 // Sweep ends the waits whose deadline is before now.
 func (b *Book) Sweep(now time.Time) {
 	b.mu.Lock()
-	for id := range b.waiting {
+	for _, id := range slices.Sorted(maps.Keys(b.waiting)) { // in order, so that a run can be replayed
 		l := &b.lanes[id]
-		n := 0
-		for n < len(l.waits) && !now.Before(l.waits[n].deadline) {
-			b.ready = append(b.ready, fired{l.waits[n], l.estimateLocked(l.waits[n].from), false})
-			n++
-		}
-		b.dropLocked(l, n)
+		l.waits = slices.DeleteFunc(l.waits, func(w wait) bool {
+			if now.Before(w.deadline) {
+				return false
+			}
+			b.ready = append(b.ready, fired{w, l.estimateLocked(w.from), false})
+			return true
+		})
+		b.dropLocked(l, 0)
 	}
 	b.unlockAndFire()
 }
@@ -304,15 +315,32 @@ func (b *Book) Apply(e *wal.Entry) {
 		if d.bad {
 			return // the entry's checksum was right: an older version that wrote something else
 		}
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		l := b.laneLocked(bind.Lane)
-		l.Bound, l.Binding = true, bind
+		b.applyBinding(bind)
 	case wal.KindProgress:
 		b.applyProgress(e.Body)
 	case wal.KindHold:
 		b.applyHold(e.Body)
 	}
+}
+
+// applyBinding takes a binding that became durable. All that lies below its base is at the target under an older one, or
+// was lost to damage and will never be sent (rule C5): so it is confirmed, in the same entry, or a crash before the next
+// progress would have the lane look for it under the new epoch, find nothing and send it again.
+func (b *Book) applyBinding(bind Binding) {
+	b.mu.Lock()
+	l := b.laneLocked(bind.Lane)
+	l.Bound, l.Binding = true, bind
+	if bind.Base > l.Confirmed {
+		b.confirmed.Add(int64(bind.Base - l.Confirmed))
+		l.Confirmed, l.Offset, l.dirty = bind.Base, bind.End, true
+		n := 0
+		for n < len(l.waits) && l.waits[n].to <= bind.Base {
+			b.ready = append(b.ready, fired{l.waits[n], l.estimateLocked(l.waits[n].from), false}) // damaged: not at the target
+			n++
+		}
+		b.dropLocked(l, n)
+	}
+	b.unlockAndFire()
 }
 
 // applyProgress matters while the log is opened; later the state in memory is never older.

@@ -65,7 +65,7 @@ func (c Config) Validate() error {
 	if c.Duration < c.Outage+time.Second || c.Duration > 20*time.Minute {
 		errs = append(errs, fmt.Errorf("duration is %s; choose %s (the outage and a second) to 20m", c.Duration, c.Outage+time.Second))
 	}
-	if _, ok := plants[c.Plant]; !ok {
+	if !plants[c.Plant] {
 		errs = append(errs, fmt.Errorf("no fault is called %q; choose drop, dup or swap", c.Plant))
 	}
 	return errors.Join(errs...)

@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	boxWidth  = 16 // of each station on the way, frame included
-	timelines = 9  // lines of the timeline that are shown
+	boxWidth  = 17 // of each station on the way, frame included
+	arrow     = 3  // between two of them
+	timelines = 8  // lines of the timeline that are shown
 )
 
 // draw shows the present. Failures of the output are returned by Finish.
@@ -19,26 +20,21 @@ func (s *show) draw(now time.Time) {
 	_ = s.view.Draw(now, ui.Frame{Lines: s.lines(now, s.view.Paint()), Plain: s.plain(now)})
 }
 
-// lines is the frame for a terminal: 80 columns, 24 lines, always the same number of them, so that nothing jumps.
+// lines is the frame for a terminal: 80 columns, 23 lines, always the same number of them, so that nothing jumps.
 func (s *show) lines(now time.Time, p ui.Paint) []string {
 	acked, read := s.meter.rates()
-	last := s.meter.last()
-	title := "streamdown demo"
+	title := "streamdown demo: an outage as producers see it"
 	if s.cfg.Plant != PlantNone {
-		title += ", planted fault: " + string(s.cfg.Plant)
+		title = "streamdown demo, with a planted fault: " + string(s.cfg.Plant)
 	}
-	lines := []string{" " + p.Strong(pad(title, 60)) + p.Faint(right(ui.Seconds(now.Sub(s.began).Truncate(100*time.Millisecond)), 18))}
+	lines := []string{" " + p.Strong(pad(title, 60)) + p.Faint(right(fmt.Sprintf("%.1f s", now.Sub(s.began).Seconds()), 18))}
 	lines = append(lines, s.path(now, p, acked, read)...)
-	backlog := right(ui.Exact(int64(last.backlog)), 11) + " rec"
-	if last.backlog > 0 && last.waited >= 0.5 {
-		backlog = right(ui.Count(last.backlog)+", "+ui.Seconds(time.Duration(last.waited*10)*100*time.Millisecond), 15)
-	}
 	lines = append(lines,
 		"",
-		" acked/s     "+p.Good(ui.Spark(s.meter.acked, bins))+"  "+right(ui.Count(acked), 11),
-		" delivered/s "+p.Good(ui.Spark(s.meter.read, bins))+"  "+right(ui.Count(read), 11),
-		" in the log  "+p.Wait(ui.Spark(s.meter.backlog, bins))+"  "+backlog,
-		"",
+		" acked/s     "+p.Good(spark(s.meter.acked))+right(ui.Count(acked), 9),
+		" delivered/s "+p.Good(spark(s.meter.read))+right(ui.Count(read), 9),
+		" in the log  "+p.Wait(spark(s.meter.backlog))+right(s.oldest(), 18),
+		"             "+s.axis(p),
 		" "+s.chapter(now, p),
 		"",
 	)
@@ -52,114 +48,148 @@ func (s *show) lines(now time.Time, p ui.Paint) []string {
 	return lines
 }
 
-// path is the picture of the way that a record takes.
-func (s *show) path(now time.Time, p ui.Paint, acked, read float64) []string {
-	errors := int64(0)
-	if s.load != nil {
-		errors, _ = s.load.errors()
-	}
-	errorPaint := p.Faint
-	if errors > 0 {
-		errorPaint = p.Bad
-	}
+// oldest says how long the oldest record has waited, if that is long.
+func (s *show) oldest() string {
 	last := s.meter.last()
-	brk, brkPaint := s.status.Target.Breaker, p.Faint
-	switch brk {
-	case "":
-		brk = "starting"
-	case "open":
-		brkPaint = p.Bad
-	case "half_open":
-		brk, brkPaint = "probing", p.Wait
+	if last.backlog == 0 || last.waited < 0.5 {
+		return ui.Exact(int64(last.backlog)) + "         "
 	}
-	up, upPaint := "up", p.Good
-	since := ""
-	if !s.downAt.IsZero() && s.upAt.IsZero() {
-		up, upPaint = "DOWN", p.Bad
-		since = "for " + ui.Seconds(now.Sub(s.downAt).Truncate(100*time.Millisecond))
-	}
-	type cell struct {
-		text  string
-		paint func(string) string
-	}
-	same := func(s string) string { return s }
-	boxes := [4][3]cell{
-		{{fmt.Sprintf("%d clients", s.cfg.Producers), p.Strong}, {ui.Count(acked) + " rec/s", same}, {fmt.Sprintf("errors %d", errors), errorPaint}},
-		{{"streamdown", p.Strong}, {ui.Count(last.backlog) + " wait", same}, {"breaker " + brk, brkPaint}},
-		{{"embedded kfake", p.Strong}, {up, upPaint}, {since, same}},
-		{{"reads directly", p.Strong}, {ui.Count(read) + " rec/s", same}, {"", same}},
-	}
-	arrows := [3]string{s.arrow(now, acked > 0, true), s.arrow(now, brk == "closed", since == "" && brk != "open"), s.arrow(now, read > 0, since == "")}
-	paints := [3]func(string) string{p.Good, p.Good, p.Good}
-	for i, a := range arrows {
-		if strings.ContainsRune(a, '╳') {
-			paints[i] = p.Bad
-		}
-	}
-	head, foot := "", ""
-	for i, name := range []string{"producers", "gateway", "broker", "consumer"} {
-		head += " " + pad(name, boxWidth-1+4*min(1, 3-i))
-	}
-	totals := []string{
-		ui.Exact(last.acked) + " acked", ui.Exact(s.status.Records.Accepted) + " logged",
-		ui.Exact(s.status.Records.Confirmed) + " stored", ui.Exact(last.read) + " read",
-	}
-	for i, t := range totals {
-		foot += " " + pad(t, boxWidth-1+4*min(1, 3-i))
-	}
-	lines := []string{"  " + p.Faint(head)}
-	var top, bottom string
-	for i := range boxes {
-		gap := ""
-		if i < len(boxes)-1 {
-			gap = "    "
-		}
-		top += "┌" + strings.Repeat("─", boxWidth-2) + "┐" + gap
-		bottom += "└" + strings.Repeat("─", boxWidth-2) + "┘" + gap
-	}
-	lines = append(lines, "  "+top)
-	for row := range 3 {
-		line := "  "
-		for i := range boxes {
-			c := boxes[i][row]
-			line += "│" + c.paint(pad(c.text, boxWidth-2)) + "│"
-			if i < len(boxes)-1 {
-				if row == 1 {
-					line += paints[i](arrows[i])
-				} else {
-					line += "    "
-				}
-			}
-		}
-		lines = append(lines, line)
-	}
-	return append(lines, "  "+bottom, "  "+foot)
+	return ui.Count(last.backlog) + ", up to " + fmt.Sprintf("%.0f s", last.waited)
 }
 
-// arrow is what lies between two stations: something on its way, a break, or nothing known yet.
-func (s *show) arrow(now time.Time, flows, whole bool) string {
+// path is the picture of the way that a record takes.
+func (s *show) path(now time.Time, p ui.Paint, acked, read float64) []string {
+	away := !s.downAt.IsZero() && s.upAt.IsZero()
+	last := s.meter.last()
+	boxes := [4][]cell{
+		{{fmt.Sprintf("%d clients", s.cfg.Producers), p.Strong}, {ui.Count(acked) + " rec/s", nil}, {"no errors", p.Good}},
+		{{"streamdown", p.Strong}, {ui.Count(last.backlog) + " wait", nil}, {"breaker " + s.status.Target.Breaker, nil}},
+		{{"embedded", p.Strong}, {"up", p.Good}, {"", nil}},
+		{{"reads directly", p.Strong}, {ui.Count(read) + " rec/s", nil}, {"", nil}},
+	}
+	if s.load != nil {
+		if n, _ := s.load.errors(); n > 0 {
+			boxes[0][2] = cell{ui.Count(float64(n)) + " errors", p.Bad}
+		}
+	}
+	switch s.status.Target.Breaker {
+	case "open":
+		boxes[1][2].paint = p.Bad
+	case "half_open":
+		boxes[1][2] = cell{"probing", p.Wait}
+	}
+	if away {
+		boxes[2][1] = cell{"DOWN", p.Bad}
+		boxes[2][2].text = fmt.Sprintf("for %.1f s", now.Sub(s.downAt).Seconds())
+	}
+	closed := s.status.Target.Breaker == "closed"
+	arrows := [3]string{flow(now, p, acked > 0, true), flow(now, p, closed && last.backlog+acked > 0, closed), flow(now, p, read > 0, !away)}
+	if !away && !closed {
+		arrows[1] = p.Wait(" ? ")
+	}
+
+	lines := []string{
+		row("producers", "gateway", "broker", "consumer"),
+		"", "", "", "", "",
+		row(ui.Exact(last.acked)+" acked", ui.Exact(s.status.Records.Accepted)+" logged",
+			ui.Exact(s.status.Records.Confirmed)+" confirmed", ui.Exact(last.read)+" read"),
+	}
+	for i, box := range boxes {
+		gaps, middle := strings.Repeat(" ", arrow), strings.Repeat(" ", arrow)
+		if i == len(boxes)-1 {
+			gaps, middle = "", ""
+		} else {
+			middle = arrows[i]
+		}
+		lines[1] += "┌" + strings.Repeat("─", boxWidth-2) + "┐" + gaps
+		lines[5] += "└" + strings.Repeat("─", boxWidth-2) + "┘" + gaps
+		for j, c := range box {
+			gap := gaps
+			if j == 1 {
+				gap = middle
+			}
+			lines[2+j] += "│ " + c.String() + "│" + gap
+		}
+	}
+	for i := range lines {
+		lines[i] = strings.TrimRight(" "+lines[i], " ")
+	}
+	return lines
+}
+
+// cell is a line in a box.
+type cell struct {
+	text  string
+	paint func(string) string // nil = as it is
+}
+
+func (c cell) String() string {
+	text := pad(c.text, boxWidth-3)
+	if c.paint == nil {
+		return text
+	}
+	return c.paint(text)
+}
+
+// row writes a text above or below each box.
+func row(texts ...string) (line string) {
+	for _, t := range texts {
+		line += pad("  "+t, boxWidth+arrow)
+	}
+	return line
+}
+
+// flow is what lies between two stations: something on its way, nothing, or a break.
+func flow(now time.Time, p ui.Paint, moves, whole bool) string {
 	switch {
 	case !whole:
-		return "─ ╳ "
-	case !flows:
-		return "· · "
+		return p.Bad("─╳ ")
+	case !moves:
+		return "──▶"
 	}
-	return [...]string{"●──▶", "─●─▶", "──●▶"}[now.UnixMilli()/200%3]
+	return p.Good([...]string{"●─▶", "─●▶", "──▶"}[now.UnixMilli()/200%3])
+}
+
+// spark draws columns from the left, so that a column stays where it is until there is no more room.
+func spark(values []float64) string { return pad(ui.Spark(values, len(values)), bins) }
+
+// axis marks the outage below the sparklines.
+func (s *show) axis(p ui.Paint) string {
+	if s.downAt.IsZero() {
+		return ""
+	}
+	from, to := max(0, s.meter.place(s.downCol)), s.meter.place(s.meter.columns)
+	if !s.upAt.IsZero() {
+		to = s.meter.place(s.upCol)
+	}
+	width := to - from
+	if width < 2 {
+		return ""
+	}
+	line := strings.Repeat("─", width-2)
+	if label := " broker down "; width >= len(label)+4 {
+		line = "─" + label + strings.Repeat("─", width-3-len(label))
+	}
+	end := "╯"
+	if s.upAt.IsZero() {
+		end = "─"
+	}
+	return strings.Repeat(" ", from) + p.Bad("╰"+line+end)
 }
 
 // chapter says where in the story we are.
 func (s *show) chapter(now time.Time, p ui.Paint) string {
-	name := p.Strong(pad(s.phase.name, 18))
-	if s.phase.takes <= 0 {
-		if s.phase.name == "drain" && !s.upAt.IsZero() && s.drained == 0 && s.backlog > 0 {
-			done := float64(s.backlog) - s.meter.last().backlog
-			return name + " " + p.Wait(ui.Bar(max(done, 0), float64(s.backlog), 40))
-		}
-		return name
+	name, width := p.Strong(pad(s.phase.name, 18)), 40
+	switch {
+	case s.phase.takes > 0:
+		since := min(now.Sub(s.phase.from), s.phase.takes)
+		return name + "  " + p.Wait(ui.Bar(since.Seconds(), s.phase.takes.Seconds(), width)) + right(fmt.Sprintf("%.1f of %.1f s", since.Seconds(), s.phase.takes.Seconds()), 18)
+	case s.phase.name == "drain" && s.backlog > 0:
+		return name + "  " + p.Wait(ui.Bar(max(float64(s.backlog)-s.meter.last().backlog, 0), float64(s.backlog), width))
+	case s.phase.name == "probe":
+		return name + "  " + p.Faint("it has to be steady for a while before the backlog is sent")
 	}
-	since := min(now.Sub(s.phase.from), s.phase.takes)
-	bar := ui.Bar(since.Seconds(), s.phase.takes.Seconds(), 40)
-	return name + " " + p.Wait(bar) + " " + right(ui.Seconds(since)+" of "+ui.Seconds(s.phase.takes), 18)
+	return name
 }
 
 func (e event) paint(p ui.Paint) string {
@@ -178,8 +208,8 @@ func (e event) paint(p ui.Paint) string {
 // plain is the frame in one line.
 func (s *show) plain(now time.Time) string {
 	acked, read := s.meter.rates()
-	return fmt.Sprintf("%7s    %s: acked %s/s, delivered %s/s, %s wait in the log, breaker %s",
-		ui.Seconds(now.Sub(s.began).Truncate(100*time.Millisecond)), s.phase.name, ui.Count(acked), ui.Count(read), ui.Exact(s.status.Records.Backlog), s.status.Target.Breaker)
+	return fmt.Sprintf("%6.1f s    %s: acked %s/s, delivered %s/s, %s wait in the log, breaker %s",
+		now.Sub(s.began).Seconds(), s.phase.name, ui.Count(acked), ui.Count(read), ui.Exact(s.status.Records.Backlog), s.status.Target.Breaker)
 }
 
 // pad fills with spaces up to width characters, and cuts what is longer.

@@ -3,9 +3,8 @@ package demo
 import "time"
 
 const (
-	binEach = 500 * time.Millisecond // one column of a sparkline
-	bins    = 48                     // columns kept
-	recent  = time.Second            // what a rate is measured over
+	bins   = 48          // columns of a sparkline
+	recent = time.Second // what a rate is measured over
 )
 
 // point is what was counted at one moment.
@@ -17,8 +16,10 @@ type point struct {
 
 // meter turns counts into rates and columns. It belongs to the goroutine that draws.
 type meter struct {
-	recent  []point // the last second or so
-	bin     point   // where the current column began
+	each    time.Duration // of a column
+	recent  []point       // the last second or so
+	bin     point         // where the current column began
+	columns int           // so far, also those that are gone
 	acked   []float64
 	read    []float64
 	backlog []float64
@@ -33,7 +34,8 @@ func (m *meter) add(p point) {
 		m.bin = p
 		return
 	}
-	if since := p.at.Sub(m.bin.at); since >= binEach {
+	if since := p.at.Sub(m.bin.at); since >= m.each {
+		m.columns++
 		m.acked = column(m.acked, float64(p.acked-m.bin.acked)/since.Seconds())
 		m.read = column(m.read, float64(p.read-m.bin.read)/since.Seconds())
 		m.backlog = column(m.backlog, p.backlog)
@@ -65,3 +67,6 @@ func (m *meter) last() point {
 	}
 	return m.recent[len(m.recent)-1]
 }
+
+// place returns where the column number n is shown now.
+func (m *meter) place(n int) int { return n - (m.columns - len(m.acked)) }

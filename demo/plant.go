@@ -25,13 +25,7 @@ const (
 	PlantSwap Plant = "swap" // two records of one batch change places
 )
 
-// plants tells what each fault does.
-var plants = map[Plant]string{
-	PlantNone: "",
-	PlantDrop: "took record %d out of a batch of %d",
-	PlantDup:  "stored a batch of %[2]d once more",
-	PlantSwap: "exchanged records %d and its next in a batch of %d",
-}
+var plants = map[Plant]bool{PlantNone: true, PlantDrop: true, PlantDup: true, PlantSwap: true}
 
 // saboteur is a target with a fault planted into it. It strikes once, at the first batch of two or more records that is
 // sent after it was armed, and what it did to that batch it does again when the batch is sent again.
@@ -40,7 +34,7 @@ type saboteur struct {
 	plant Plant
 	rng   *rand.Rand // owned by mu
 
-	mu    sync.Mutex // guards the following
+	mu      sync.Mutex // guards the following
 	armed   bool
 	hit     *strike // nil until it struck
 	copying bool    // PlantDup: the copy is on its way
@@ -71,7 +65,15 @@ func (s *saboteur) struck() string {
 	if !s.done {
 		return ""
 	}
-	return fmt.Sprintf(plants[s.plant], s.hit.at, s.hit.count) + " of " + s.hit.tp.String()
+	h := s.hit
+	switch s.plant {
+	case PlantDrop:
+		return fmt.Sprintf("took record %d out of a batch of %d for %s", h.at+1, h.count, h.tp)
+	case PlantDup:
+		return fmt.Sprintf("stored a batch of %d for %s a second time", h.count, h.tp)
+	default:
+		return fmt.Sprintf("exchanged records %d and %d of a batch of %d for %s", h.at+1, h.at+2, h.count, h.tp)
+	}
 }
 
 // Dial opens a pipe that strikes. A second one beside it carries the copy of PlantDup.

@@ -22,7 +22,7 @@ func (r *Result) Text(p ui.Paint) string {
 		fmt.Fprintf(&b, "  %s  %s acked = %s delivered\n", p.Good("PROVED  "), ui.Exact(r.Acked), ui.Exact(r.Delivered))
 	case Failed:
 		fmt.Fprintf(&b, "  %s  %s\n", p.Bad("FAILED  "), acks)
-	case Refused:
+	case Errors:
 		fmt.Fprintf(&b, "  %s  %s, and producers were told of errors\n", p.Bad("ERRORS  "), acks)
 	default:
 		fmt.Fprintf(&b, "  %s  %s\n", p.Wait("NOT CHECKED"), acks)
@@ -47,8 +47,8 @@ func (r *Result) Text(p ui.Paint) string {
 		line("kept", "%s", r.Dir)
 	}
 	b.WriteByte('\n')
-	b.WriteString(p.Faint("  The broker here is embedded: kfake of franz-go, which speaks the real protocol but\n"+
-		"  is no Kafka. With yours, producers only change bootstrap.servers:") + "\n" +
+	b.WriteString("  The broker here is embedded: kfake of franz-go, which speaks the real protocol\n" +
+		"  and is no Kafka. With yours (producers change bootstrap.servers only):\n" +
 		"    streamdown init --bootstrap YOUR_KAFKA:9092\n" +
 		"    streamdown run\n")
 	return b.String()
@@ -65,18 +65,17 @@ func (r *Result) findings(line func(label, format string, args ...any)) {
 				line("", "and more; --format json lists them")
 				break
 			}
-			where := "at no place"
-			if e.Place.Topic != "" {
-				where = "in " + e.Place.String()
-			}
-			if e.Offset >= 0 {
-				where += fmt.Sprintf(" at offset %d", e.Offset)
-			}
 			what := "a value"
 			if e.Stream != nil {
 				what = fmt.Sprintf("record %d of stream %d", e.Seq, e.Stream.Producer)
 			}
-			line("found", "%s: %s %s", v, what, where)
+			if e.Place.Topic != "" {
+				what += " in " + e.Place.String()
+			}
+			if e.Offset >= 0 {
+				what += fmt.Sprintf(" at offset %d", e.Offset)
+			}
+			line("found", "%s: %s", v, what)
 		}
 	}
 }

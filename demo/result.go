@@ -16,9 +16,9 @@ const SchemaVersion = 1
 // The verdicts.
 const (
 	Proved     = "proved"
-	Failed     = "failed"      // records are lost, doubled, out of order, foreign or damaged
-	Refused    = "refused"     // all that was acked is right, but producers were told of errors
-	NotChecked = "not_checked" // too little happened to prove anything
+	Failed     = "failed"          // records are lost, doubled, out of order, foreign or damaged
+	Errors     = "producer_errors" // all that was acked is right, but producers were told of errors
+	NotChecked = "not_checked"     // too little happened to prove anything
 )
 
 // Result is what a run has shown. Durations are in seconds; what is not known is null.
@@ -122,7 +122,7 @@ func (s *show) judge(ctx context.Context) (*Result, error) {
 	case len(r.Void) > 0:
 		r.Verdict = NotChecked
 	case failed > 0:
-		r.Verdict = Refused
+		r.Verdict = Errors
 	default:
 		r.Verdict = Proved
 	}
@@ -130,7 +130,7 @@ func (s *show) judge(ctx context.Context) (*Result, error) {
 		r.Void = []string{}
 	}
 	s.look(ctx, time.Now())
-	s.settle(r)
+	s.settle()
 	if left, err := s.gateway.stop(); err != nil || left > 0 {
 		return nil, errors.Join(err, fmt.Errorf("the node stopped with %d records unconfirmed", left))
 	}
@@ -138,17 +138,9 @@ func (s *show) judge(ctx context.Context) (*Result, error) {
 	return r, nil
 }
 
-// settle notes the verdict and draws the last frame.
-func (s *show) settle(r *Result) {
+// settle draws the last frame.
+func (s *show) settle() {
 	s.enter("done", 0)
-	switch r.Verdict {
-	case Proved:
-		s.note('✓', "proved: see below")
-	case NotChecked:
-		s.note('!', "not checked: see below")
-	default:
-		s.note('✗', "%s: see below", r.Verdict)
-	}
 	if s.view != nil {
 		s.draw(time.Now())
 	}

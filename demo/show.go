@@ -39,6 +39,8 @@ type show struct {
 	events []event
 
 	downAt, upAt time.Time // the outage; zero = not yet
+	downCol      int       // the same as columns of the sparklines
+	upCol        int
 	drained      time.Duration
 	backlog      int64 // when the broker was back
 	noticed      bool
@@ -71,6 +73,7 @@ func Run(ctx context.Context, cfg Config) (*Result, error) {
 		return nil, err
 	}
 	s := &show{cfg: cfg.withDefaults(), began: time.Now()}
+	s.meter.each = max(300*time.Millisecond, (s.cfg.Duration+3*time.Second)/bins) // the whole story fits
 	if cfg.View.Out != nil {
 		s.view = ui.New(cfg.View)
 	}
@@ -178,20 +181,31 @@ func (s *show) until(ctx context.Context, what string, limit time.Duration, done
 	}
 }
 
-// while draws until work returns. Work gets a context that ends at the limit; what does not heed it is left behind.
+// while draws until work returns. Work gets a context that ends at the limit, and some more time to heed it.
 func (s *show) while(ctx context.Context, what string, limit time.Duration, work func(ctx context.Context) error) error {
 	working, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	done := make(chan error, 1)
 	go func() { done <- work(working) }()
-	return s.until(ctx, what, limit+time.Second, func(time.Time) (bool, error) {
+	var worked error
+	err := s.until(ctx, what, limit+time.Second, func(time.Time) (bool, error) {
 		select {
-		case err := <-done:
-			return true, err
+		case worked = <-done:
+			return true, nil
 		default:
 			return false, nil
 		}
 	})
+	if err == nil {
+		return worked
+	}
+	cancel()
+	select {
+	case worked = <-done:
+		return errors.Join(err, worked)
+	case <-time.After(graceLimit):
+		return err // what cannot be interrupted is left behind: nothing may hang here
+	}
 }
 
 // pass draws for a while.
@@ -239,5 +253,5 @@ func (s *show) note(mark rune, format string, args ...any) {
 }
 
 func (e event) String() string {
-	return fmt.Sprintf("%7s  %c %s", ui.Seconds(e.at.Round(100*time.Millisecond)), e.mark, e.text)
+	return fmt.Sprintf("%6.1f s  %c %s", e.at.Seconds(), e.mark, e.text)
 }

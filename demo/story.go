@@ -13,6 +13,7 @@ import (
 const (
 	startLimit   = 30 * time.Second
 	stopLimit    = 15 * time.Second
+	graceLimit   = 10 * time.Second
 	flushLimit   = 30 * time.Second
 	deliverLimit = 60 * time.Second
 )
@@ -43,9 +44,9 @@ func (s *show) start(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	s.note('·', "%d producers send to streamdown at %s", s.cfg.Producers, s.gateway.KafkaAddr())
+	s.note('·', "%d producers send to %s, the only address they know", s.cfg.Producers, s.gateway.KafkaAddr())
 	if s.saboteur != nil {
-		s.note('!', "a fault is planted behind streamdown: %s (the verdict must fail)", s.cfg.Plant)
+		s.note('!', "planted behind streamdown: %s; the verdict has to fail", s.cfg.Plant)
 	}
 	return nil
 }
@@ -59,7 +60,7 @@ func (s *show) stop(ctx context.Context) error {
 	s.enter("outage", s.cfg.Outage)
 	s.reader.stop()
 	s.note('✗', "the broker is stopped; nobody tells streamdown or the producers")
-	s.downAt = time.Now()
+	s.downAt, s.downCol = time.Now(), s.meter.columns
 	s.load.era.Store(int32(during))
 	return s.while(ctx, "stop the embedded broker", stopLimit, func(context.Context) error {
 		s.broker.stop()
@@ -73,7 +74,11 @@ func (s *show) outage(ctx context.Context) error {
 	err := s.until(ctx, "outage", s.cfg.Outage+10*time.Second, func(now time.Time) (bool, error) {
 		if st := &s.status.Target; !s.noticed && st.Breaker != "closed" {
 			s.noticed = true
-			s.note('·', "noticed after %s: breaker open, the log alone acks", ui.Seconds(st.BreakerSince.Sub(s.downAt).Round(time.Millisecond)))
+			took := now.Sub(s.downAt)
+			if st.BreakerSince != nil {
+				took = st.BreakerSince.Sub(s.downAt)
+			}
+			s.note('·', "noticed after %s: breaker open, the log alone acks", ui.Seconds(max(took, 0).Round(time.Millisecond)))
 		}
 		return !now.Before(end), nil
 	})
@@ -90,7 +95,7 @@ func (s *show) back(ctx context.Context) error {
 	if s.saboteur != nil {
 		s.saboteur.arm()
 	}
-	s.enter("drain", 0)
+	s.enter("probe", 0)
 	err := s.while(ctx, "start the embedded broker again", startLimit, func(ctx context.Context) error {
 		for {
 			err := s.broker.start()
@@ -107,7 +112,7 @@ func (s *show) back(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.upAt = time.Now()
+	s.upAt, s.upCol = time.Now(), s.meter.columns
 	s.load.era.Store(int32(after))
 	s.look(ctx, s.upAt)
 	s.backlog = s.status.Records.Backlog
@@ -127,6 +132,7 @@ func (s *show) drain(ctx context.Context) error {
 		closed := s.status.Target.Breaker == "closed"
 		if closed && !probed {
 			probed = true
+			s.enter("drain", 0)
 			s.note('·', "the broker proved steady: breaker closed, draining in order")
 		}
 		for i := range s.status.Lanes {
@@ -145,6 +151,11 @@ func (s *show) drain(ctx context.Context) error {
 	}
 	s.drained = time.Since(s.upAt)
 	s.note('✓', "drained %s after the broker was back", ui.Seconds(s.drained))
+	if s.saboteur != nil {
+		if did := s.saboteur.struck(); did != "" {
+			s.note('!', "%s", did)
+		}
+	}
 	return nil
 }
 

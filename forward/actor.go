@@ -21,7 +21,7 @@ func (a *actor) f() *Forwarder { return (*Forwarder)(a) }
 func (a *actor) Read(r Reader, from streamdown.LSN) {
 	f := a.f()
 	size := min(uint64(f.core.durable-from), readSize)
-	f.start(scanWithin, func(context.Context) func(now time.Time) {
+	f.run(scanWithin, func(context.Context) func(now time.Time) {
 		c := wal.Chunk{Buf: make([]byte, size)} // the batches keep it alive until they are confirmed
 		err := f.opt.Log.Read(&c, from)
 		return func(now time.Time) { f.core.Chunk(now, r, c.Entries, c.Next, err) }
@@ -32,7 +32,7 @@ func (a *actor) Connect(node int32) {
 	f := a.f()
 	f.dials++
 	dial := f.dials
-	f.start(lookWithin, func(ctx context.Context) func(now time.Time) {
+	f.run(lookWithin, func(ctx context.Context) func(now time.Time) {
 		p, err := f.opt.Target.Dial(ctx, node, nodeDepth, func(tag uint64, answers []sink.Answer, err error) {
 			if err == nil {
 				answers = slices.Clone(answers) // borrowed: the next answer overwrites them
@@ -62,11 +62,9 @@ func (f *Forwarder) lost(now time.Time, node int32, dial uint64, err error) {
 }
 
 func (f *Forwarder) closePipe(p Pipe) {
-	f.wg.Add(1)
-	go func() {
-		defer f.wg.Done()
+	f.wg.Go(func() {
 		_ = p.Close() // it is dead, or to die; what it held is in doubt either way
-	}()
+	})
 }
 
 var errClosedByUs = errors.New("connection closed by the gateway")
@@ -135,7 +133,7 @@ func (a *actor) Scan(lane streamdown.LaneID, r ScanRequest) {
 
 func (a *actor) Look() {
 	f := a.f()
-	f.start(lookWithin, func(ctx context.Context) func(now time.Time) {
+	f.run(lookWithin, func(ctx context.Context) func(now time.Time) {
 		view, err := f.opt.Target.Look(ctx)
 		reset := f.opt.Target.Reset(err)
 		return func(now time.Time) {
@@ -153,7 +151,7 @@ func (a *actor) Look() {
 
 func (a *actor) Probe() {
 	f := a.f()
-	f.start(probeWithin, func(ctx context.Context) func(now time.Time) {
+	f.run(probeWithin, func(ctx context.Context) func(now time.Time) {
 		began := time.Now()
 		err := f.opt.Target.Probe(ctx)
 		took := time.Since(began)

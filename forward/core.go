@@ -85,10 +85,15 @@ type Config struct {
 	Request  int           // bytes of one produce request; default 1 MiB
 	LookEach time.Duration // between looks at the cluster when all is well; default 5 s
 
+	ahead int // bytes read ahead for one lane; laneAhead
+	near  int // log bytes that a reader goes back rather than to start another one; nearby
+
 	// Planted bugs for the simulation: it has to find them.
 	plantSilence bool // a lost answer means that nothing was stored
 	plantSwap    bool // two batches of a lane leave in the wrong order
 	plantEarly   bool // a sent batch counts as confirmed
+	plantWarm    bool // a cold lane has as many in flight as a warm one
+	plantBump    bool // a lost connection ends in a new epoch instead of a question
 }
 
 func (c Config) withDefaults() Config {
@@ -103,6 +108,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.LookEach <= 0 {
 		c.LookEach = 5 * time.Second
+	}
+	if c.ahead <= 0 {
+		c.ahead = laneAhead
+	}
+	if c.near <= 0 {
+		c.near = nearby
 	}
 	c.Breaker.Patience = c.Patience
 	return c
@@ -143,7 +154,6 @@ type Core struct {
 	brk     *breaker.Breaker
 	up      bool // what SetUp was told last
 	probing bool
-	probeAt time.Time
 
 	tag      uint64
 	damage   []Range // of the log, met while reading
@@ -240,10 +250,12 @@ func (c *Core) setUp(up bool) {
 		return
 	}
 	c.up = up
-	for _, l := range c.order {
-		l.live = false
-	}
 	c.act.SetUp(up)
+	for _, l := range c.order {
+		// The book takes a lane without backlog for live when the target comes back; judge knows better.
+		l.live = false
+		c.act.SetLive(l.id, false)
+	}
 }
 
 // look asks for a look now, unless one is under way.
@@ -315,11 +327,14 @@ func (c *Core) lane(id streamdown.LaneID) *lane {
 	known := c.cfg.Book.Lane(id)
 	l := &lane{
 		id: id, tp: tp, bound: known.Bound, bind: known.Binding, confirmed: known.Confirmed, wanted: known.Confirmed,
-		offset: known.Offset, doubt: known.Bound, cold: true, live: c.up,
+		offset: known.Offset, doubt: known.Bound, cold: true, live: c.up, scannedOf: nobody,
 	}
 	l.progress = c.now
 	c.lanes[id] = l
 	c.order = append(c.order, l)
+	// The book met the lane earlier, when the target may have been down: without a word from here both would go on
+	// believing different things, and judge only tells changes.
+	c.act.SetLive(id, l.live)
 	return l
 }
 

@@ -89,11 +89,9 @@ func (c *Core) take(id Reader, e *wal.Entry) {
 	if l == nil || l.reader != id || l.parked || e.Ordinal+streamdown.Ordinal(e.Count) <= l.wanted {
 		return
 	}
-	if l.stop != nil {
-		c.parkAt(l, e.LSN)
-		return
-	}
-	if _, held := c.cfg.Book.Held(l.tp); held && l.flying == 0 && len(l.queue) == 0 {
+	// A stopped or held lane is parked once nothing is in flight (halfway). Until then it goes on being fed: whoever parks
+	// it begins again at the head of its queue, and a batch that was passed over would look damaged.
+	if _, held := c.cfg.Book.Held(l.tp); (held || l.stop != nil) && l.flying == 0 && len(l.queue) == 0 {
 		c.parkAt(l, e.LSN)
 		return
 	}
@@ -107,7 +105,7 @@ func (c *Core) take(id Reader, e *wal.Entry) {
 	l.wanted = e.Ordinal + streamdown.Ordinal(e.Count)
 	l.bytes += len(e.Body)
 	c.bytes += len(e.Body)
-	if !l.full && l.bytes >= laneAhead {
+	if !l.full && l.bytes >= c.cfg.ahead {
 		l.full = true
 		c.readers[id].full++
 	}
@@ -134,18 +132,24 @@ func (c *Core) parkAt(l *lane, at streamdown.LSN) {
 	}
 	c.drop(l, len(l.queue))
 	l.sent, l.wanted = 0, l.confirmed
-	if l.ready {
-		n := c.nodes[c.leader(l)]
-		if n != nil {
-			n.ready = slices.DeleteFunc(n.ready, func(o *lane) bool { return o == l })
-		}
-		l.ready = false
-	}
+	c.unready(l)
 	l.parked, l.from = true, at
 	if l.stop == nil {
 		l.retryAt = c.now.Add(unparkWait)
 	}
 	c.leave(l)
+}
+
+// unready takes a lane from the list that it stands in. The leader may have changed since it was put there.
+func (c *Core) unready(l *lane) {
+	if !l.ready {
+		return
+	}
+	l.ready = false
+	for _, id := range c.nodeIDs {
+		n := c.nodes[id]
+		n.ready = slices.DeleteFunc(n.ready, func(o *lane) bool { return o == l })
+	}
 }
 
 // leave takes a lane from its cursor, which ends with its last lane.
@@ -189,13 +193,14 @@ func (c *Core) wake(l *lane) {
 
 // readerFor finds a reader that is at lsn or below, goes back a little with one, or starts another.
 func (c *Core) readerFor(lsn streamdown.LSN) (Reader, bool) {
+	near := streamdown.LSN(c.cfg.near) //nolint:gosec // positive
 	for i, r := range c.readers {
-		if r != nil && r.pos <= lsn && (Reader(i) == mainReader || lsn-r.pos < nearby) {
+		if r != nil && r.pos <= lsn && (Reader(i) == mainReader || lsn-r.pos < near) {
 			return Reader(i), true
 		}
 	}
 	for i, r := range c.readers {
-		if r != nil && r.pos > lsn && r.pos-lsn <= nearby {
+		if r != nil && r.pos > lsn && r.pos-lsn <= near {
 			r.pos, r.skip = lsn, r.busy
 			return Reader(i), true
 		}
@@ -237,7 +242,7 @@ func (c *Core) unstick() {
 		if len(l.queue) == 0 || l.flying > 0 || l.busy || l.parked || !c.brk.Allow() || c.now.Sub(l.progress) < stuckFor {
 			continue
 		}
-		if full || l.bytes >= laneAhead {
+		if full || l.bytes >= c.cfg.ahead {
 			c.act.Note(Note{What: "lane set aside", Lane: l.tp, Detail: fmt.Sprintf("%d batches wait for the target", len(l.queue))})
 			c.park(l)
 		}

@@ -71,9 +71,10 @@ type Forwarder struct {
 	log  *slog.Logger
 	core *Core
 	mail mailbox
-	wg   sync.WaitGroup  // of all goroutines but the loop
-	ctx  context.Context // of Run, for the goroutines that the loop starts: an Actor's methods have none of their own
-	gate chan struct{}   // askersAtOnce
+	wg   sync.WaitGroup // of all goroutines but the loop
+	// run starts work in a goroutine that Run waits for; what it returns becomes an event. Set by Run, whose context bounds it.
+	run  func(within time.Duration, work func(ctx context.Context) func(now time.Time))
+	gate chan struct{} // askersAtOnce
 
 	pipes map[int32]link // by node; owned by the loop
 	dials uint64         // counts connections, so that a late word on an old one does not end a new one; owned by the loop
@@ -119,7 +120,13 @@ func NewForwarder(opt Options) *Forwarder {
 // Run forwards until ctx ends, then writes down how far it came and waits for its goroutines.
 func (f *Forwarder) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
-	f.ctx = ctx
+	f.run = func(within time.Duration, work func(ctx context.Context) func(now time.Time)) {
+		f.wg.Go(func() {
+			ctx, cancel := context.WithTimeout(ctx, within)
+			defer cancel()
+			f.mail.post(work(ctx))
+		})
+	}
 	tick := time.NewTicker(tickEach)
 	defer tick.Stop()
 	progress := time.Now()
@@ -189,20 +196,9 @@ func (f *Forwarder) append(e *wal.Entry) {
 	}
 }
 
-// start runs work in a goroutine that Run waits for; what it returns becomes an event.
-func (f *Forwarder) start(within time.Duration, work func(ctx context.Context) func(now time.Time)) {
-	f.wg.Add(1)
-	go func() {
-		defer f.wg.Done()
-		ctx, cancel := context.WithTimeout(f.ctx, within)
-		defer cancel()
-		f.mail.post(work(ctx))
-	}()
-}
-
-// question is start with a bound on how many run at once.
+// question is run with a bound on how many run at once.
 func (f *Forwarder) question(within time.Duration, work func(ctx context.Context) func(now time.Time)) {
-	f.start(within, func(ctx context.Context) func(now time.Time) {
+	f.run(within, func(ctx context.Context) func(now time.Time) {
 		f.gate <- struct{}{}
 		defer func() { <-f.gate }()
 		return work(ctx)
@@ -229,9 +225,12 @@ func (f *Forwarder) Resume(ctx context.Context, tp streamdown.TopicPartition) er
 }
 
 // Status tells how things stand, from memory.
-func (f *Forwarder) Status(ctx context.Context) (s Status, err error) {
-	err = f.do(ctx, func(time.Time) { s = f.core.Status() })
-	return s, err
+func (f *Forwarder) Status(ctx context.Context) (Status, error) {
+	var s Status // the loop's until it has answered: it may do so after ctx has ended
+	if err := f.do(ctx, func(time.Time) { s = f.core.Status() }); err != nil {
+		return Status{}, err
+	}
+	return s, nil
 }
 
 // mailbox holds events for the loop. It is bounded by what the Core has asked for: every event answers an effect.

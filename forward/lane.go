@@ -38,9 +38,13 @@ type lane struct {
 	bad   bool // an answer in flight was not OK: wait for the others, then doubt
 	alone bool // a request timed out: the next one holds nothing but this lane (rule C2)
 	busy  bool // asking, scanning or binding
+	bump  bool // planted: begin a new epoch whatever is in doubt
 
 	asked      bool               // the answer to Ask knew our id
 	askedEnd   streamdown.Ordinal // behind the last record that the answer named
+	askedOf    leadership         // who was asked
+	scannedOf  leadership         // who led when a scan came back, if nothing was confirmed since
+	unproven   bool               // what was asked holds for the node that was asked only, until an OK
 	scannedAt  streamdown.Offset
 	gen        uint64 // of the connection that the lane sent on last
 	full       bool   // as much is read ahead as may be
@@ -70,6 +74,11 @@ type item struct {
 
 func (it *item) end() streamdown.Ordinal { return it.ordinal + streamdown.Ordinal(it.count) }
 
+// leadership is who leads a partition, and since which election.
+type leadership struct{ node, epoch int32 }
+
+var nobody = leadership{-1, -1}
+
 // Stop says why a lane does not go on. Its records stay in the log and new ones are accepted.
 type Stop struct {
 	At     time.Time
@@ -83,7 +92,7 @@ type Lost struct{ From, To streamdown.Ordinal }
 
 // depth is how many batches may be in flight.
 func (c *Core) depth(l *lane) int {
-	if l.cold || l.alone {
+	if (l.cold || l.alone) && !c.cfg.plantWarm {
 		return 1
 	}
 	// Broker state expires by the batch's own timestamp: without state, batch 2 might pass before batch 1 (rule C3).
@@ -133,12 +142,16 @@ func (c *Core) advance(l *lane) {
 	}
 	if l.gen != n.gen {
 		l.gen, l.cold = n.gen, true
+		l.doubt = l.doubt || l.unproven
 	}
 	switch {
 	case !l.bound:
 		c.rebind(l, n.id, t.ID)
+	case l.bump && l.flying == 0:
+		l.bump = false
+		c.rebind(l, n.id, t.ID)
 	case l.doubt:
-		l.busy = true
+		l.busy, l.askedOf = true, leadership{p.Leader, p.LeaderEpoch}
 		c.act.Ask(l.id, AskRequest{Node: n.id, TopicPartition: l.tp, PID: l.bind.PID})
 	case l.queue[0].gap && l.bind.Base != l.queue[0].ordinal:
 		if l.flying == 0 {
@@ -201,7 +214,7 @@ func (c *Core) Bound(now time.Time, id streamdown.LaneID, bind delivery.Binding,
 		l.confirmed = bind.Base
 		c.act.Confirm(l.id, bind.Base, streamdown.NoOffset)
 	}
-	l.bound, l.bind, l.doubt, l.cold = true, bind, false, true
+	l.bound, l.bind, l.doubt, l.unproven, l.cold = true, bind, false, false, true
 	if l.offset == streamdown.NoOffset {
 		l.offset = bind.End
 	}
@@ -212,7 +225,7 @@ func (c *Core) Bound(now time.Time, id streamdown.LaneID, bind delivery.Binding,
 // confirmItem takes the head of the queue, which is at the target.
 func (c *Core) confirmHead(l *lane, end streamdown.Offset) {
 	it := &l.queue[0]
-	l.confirmed = it.end()
+	l.confirmed, l.scannedOf = it.end(), nobody
 	if end != streamdown.NoOffset {
 		l.offset = end
 	}
@@ -228,7 +241,7 @@ func (c *Core) drop(l *lane, n int) {
 		c.bytes -= len(l.queue[i].body)
 		l.queue[i] = item{}
 	}
-	if r := c.readers[l.reader]; l.full && l.bytes < laneAhead && r != nil {
+	if r := c.readers[l.reader]; l.full && l.bytes < c.cfg.ahead && r != nil {
 		l.full = false
 		r.full--
 	}

@@ -109,8 +109,8 @@ func (c *Core) Lost(now time.Time, id int32, reset bool, err error) {
 		for _, f := range r.of {
 			f.l.flying = 0
 			f.l.sent, f.l.bad, f.l.doubt, f.l.cold = 0, false, true, true
-			if c.cfg.plantSilence {
-				f.l.doubt = false
+			if c.cfg.plantSilence || c.cfg.plantBump {
+				f.l.doubt, f.l.bump = false, c.cfg.plantBump
 			}
 			c.halfway(f.l)
 		}
@@ -267,7 +267,7 @@ func (c *Core) answer(l *lane, o streamdown.Ordinal, a sink.Answer) {
 			end = a.Base + count
 		}
 		c.confirmHead(l, end)
-		l.cold, l.alone = false, false
+		l.cold, l.alone, l.unproven = false, false, false
 	case a.Class == sink.OK:
 		// An earlier one of this pipeline failed: only asking says what is stored.
 	case !l.bad:

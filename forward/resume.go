@@ -17,6 +17,15 @@ func (c *Core) Asked(now time.Time, id streamdown.LaneID, held sink.Held, class 
 		c.refused(l, class, 0, fmt.Sprintf("ask what the target holds: %v", err))
 		return
 	}
+	p, t, ok := c.view.Partition(l.tp)
+	led := leadership{p.Leader, p.LeaderEpoch}
+	if !ok || p.Leader < 0 || led != l.askedOf {
+		// Any replica answers, one that led until a moment ago too: what it says may be older than what is confirmed,
+		// and says nothing of the one that we would send to now.
+		c.lookSoon = true
+		c.wait(l)
+		return
+	}
 	l.asked, l.askedEnd = false, l.confirmed
 	if held.Known && held.Epoch > l.bind.Epoch {
 		c.halt(l, 0, fmt.Sprintf("producer epoch %d was seen at the target, ours is %d: another process sends in this log's name; "+
@@ -29,7 +38,8 @@ func (c *Core) Asked(now time.Time, id streamdown.LaneID, held sink.Held, class 
 		if c.rolledBack(l, l.askedEnd) {
 			return
 		}
-		if l.askedEnd < l.confirmed {
+		if l.askedEnd < l.confirmed && l.scannedOf == led {
+			// It led after all was confirmed, since a scan under this epoch came back: this is no replica that lags.
 			c.halt(l, 0, fmt.Sprintf("the target lost records that it had confirmed: it stands at ordinal %d, %d were confirmed; "+
 				"`streamdown reconcile` shows what is missing", l.askedEnd, l.confirmed), false)
 			return
@@ -41,12 +51,6 @@ func (c *Core) Asked(now time.Time, id streamdown.LaneID, held sink.Held, class 
 	}
 	if c.cfg.plantSilence {
 		c.settled(l)
-		return
-	}
-	p, t, ok := c.view.Partition(l.tp)
-	if !ok || p.Leader < 0 {
-		c.lookSoon = true
-		c.wait(l)
 		return
 	}
 	l.scannedAt = l.offset
@@ -79,9 +83,16 @@ func (c *Core) Scanned(now time.Time, id streamdown.LaneID, found sink.Found, cl
 		c.refused(l, class, 0, fmt.Sprintf("scan the target: %v", err))
 		return
 	}
+	l.scannedOf = l.askedOf
+	if l.offset != streamdown.NoOffset && found.End < l.offset {
+		c.halt(l, 0, fmt.Sprintf("the target lost records that it had confirmed: its log ends at offset %d, they reach to %d; "+
+			"`streamdown reconcile` shows what is missing", found.End, l.offset), false)
+		return
+	}
 	_, t, _ := c.view.Partition(l.tp)
 	holed := found.LogStart > l.scannedAt || t != nil && t.Config.Compacted // absence proves nothing
 	to, end := l.confirmed, l.offset
+	var fresh []sink.Trace // what is stored and not confirmed yet
 	for _, tr := range found.Batches {
 		if tr.Epoch != l.bind.Epoch {
 			continue
@@ -100,8 +111,13 @@ func (c *Core) Scanned(now time.Time, id streamdown.LaneID, found sink.Found, cl
 			return
 		}
 		to, end = next, tr.Base+streamdown.Offset(tr.Count)
+		fresh = append(fresh, tr)
 	}
 	if c.rolledBack(l, to) {
+		return
+	}
+	if l.asked && l.askedEnd < l.confirmed {
+		c.wait(l) // ask again: this time the answer is the leader's
 		return
 	}
 	if l.asked && l.askedEnd > to {
@@ -121,6 +137,11 @@ func (c *Core) Scanned(now time.Time, id streamdown.LaneID, found sink.Found, cl
 		l.doubt = false // that is what resume means then
 		return
 	}
+	for _, tr := range fresh {
+		// One by one: others may have written in between, and who waits is told where its own batch lies.
+		end := tr.Base + streamdown.Offset(tr.Count)
+		c.store(l, l.bind.Ordinal(tr.Sequence, l.confirmed)+streamdown.Ordinal(tr.Count), end)
+	}
 	c.store(l, to, end)
 	c.settled(l)
 }
@@ -135,7 +156,7 @@ func (c *Core) store(l *lane, to streamdown.Ordinal, end streamdown.Offset) {
 		n++
 	}
 	c.drop(l, n)
-	l.confirmed, l.offset = to, end
+	l.confirmed, l.offset, l.scannedOf = to, end, nobody
 	l.wanted = max(l.wanted, to)
 	l.progress, l.lastOK, l.backoff = c.now, c.now, 0
 	c.act.Confirm(l.id, to, end)
@@ -143,7 +164,7 @@ func (c *Core) store(l *lane, to streamdown.Ordinal, end streamdown.Offset) {
 
 // settled ends a doubt: the lane goes on behind what is confirmed, cold.
 func (c *Core) settled(l *lane) {
-	l.doubt, l.cold = false, true
+	l.doubt, l.cold, l.unproven = false, true, true
 	l.backoff = 0
 	c.advance(l)
 	c.flush()

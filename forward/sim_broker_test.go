@@ -1,7 +1,6 @@
 package forward
 
 import (
-	"bytes"
 	"errors"
 	"slices"
 	"time"
@@ -384,5 +383,3 @@ func (p *simPipe) drop(err error) {
 		}
 	})
 }
-
-var _ = bytes.Equal

@@ -89,7 +89,8 @@ func (c *client) produce() {
 		return
 	}
 	c.s.after(c.s.between(0, 2*c.pace), c.produce)
-	if len(c.unacked) >= maxInFlight || c.idempotent && !c.proven && len(c.unacked) > 0 {
+	// No more than five ahead of the oldest that is unanswered, as Kafka's producer does it while it retries.
+	if len(c.unacked) > 0 && c.count-c.unacked[0].index >= maxInFlight || c.idempotent && !c.proven && len(c.unacked) > 0 {
 		return
 	}
 	if c.idempotent && len(c.unacked) == 0 && c.s.chance(0.01) {

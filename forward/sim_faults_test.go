@@ -1,6 +1,8 @@
 package forward
 
 import (
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/streamdown/streamdown"
@@ -17,6 +19,7 @@ type knobs struct {
 	expiry                       time.Duration
 	appendTime                   map[string]bool
 	window, ahead, near, request int
+	far                          time.Duration // the longest that a message mostly takes
 	pause                        time.Duration // mean time between faults
 	faults                       []fault
 }
@@ -53,6 +56,7 @@ func drawKnobs(s *sim) knobs {
 		expiry:     []time.Duration{6 * time.Second, 20 * time.Second, 24 * time.Hour}[s.pick(3)],
 		appendTime: map[string]bool{"orders": s.chance(0.2), "audit": s.chance(0.2)},
 		window:     64 << 20, ahead: 16 << 20, near: 32 << 20, request: 1 << 20,
+		far:   []time.Duration{2 * time.Millisecond, 5 * time.Millisecond, 60 * time.Millisecond}[s.pick(3)],
 		pause: s.between(200*time.Millisecond, 3*time.Second),
 	}
 	if s.chance(0.4) {
@@ -182,13 +186,27 @@ func (s *sim) faultSilence() {
 	}
 }
 
-func (s *sim) faultStuck() { s.kafka.stuckUntil = s.at + s.between(200*time.Millisecond, 3*time.Second) }
+func (s *sim) faultStuck() {
+	s.kafka.stuckUntil = s.at + s.between(200*time.Millisecond, 3*time.Second)
+}
 
 func (s *sim) faultThin() { s.kafka.thinUntil = s.at + s.between(50*time.Millisecond, 3*time.Second) }
 
 func (s *sim) faultDeny() { s.kafka.denyUntil = s.at + s.between(50*time.Millisecond, 2*time.Second) }
 
-func (s *sim) faultStrange() { s.kafka.strange = true }
+// faultStrange shows another cluster behind the same addresses, for one look: bound lanes must not be taken in.
+func (s *sim) faultStrange() {
+	if s.gateway.dead {
+		return
+	}
+	lanes := s.gateway.book.Lanes()
+	for i := range lanes {
+		if !lanes[i].Bound {
+			return
+		}
+	}
+	s.kafka.strange = len(lanes) == s.knobs.partitions
+}
 
 // faultHold is a person's order to hold lanes, and later its end.
 func (s *sim) faultHold() {
@@ -238,17 +256,25 @@ func (s *sim) faultClient() {
 }
 
 // faultRot makes one of the newest batches in the log unreadable. The books keep what they knew of it: rot that is met
-// while the log is opened is the log's own matter.
+// while the log is opened is the log's own matter. A later batch of the lane stays intact, because a gap shows itself
+// in what follows it: a damaged last batch is not noticed before the next one comes.
 func (s *sim) faultRot() {
 	l := s.log
 	if l.synced == 0 {
 		return
 	}
-	i := l.synced - 1 - min(s.pick(8), l.synced-1)
-	if e := &l.entries[i]; e.Kind == wal.KindBatch {
-		l.damaged[e.LSN] = true
-		s.stats.damaged++
-		s.oracle.damaged(l.names[e.Lane], e)
+	i := l.synced - 1 - min(s.pick(10), l.synced-1)
+	e := &l.entries[i]
+	if e.Kind != wal.KindBatch {
+		return
+	}
+	for j := i + 1; j < l.synced; j++ {
+		if o := &l.entries[j]; o.Kind == wal.KindBatch && o.Lane == e.Lane && !l.damaged[o.LSN] {
+			l.damaged[e.LSN] = true
+			s.stats.damaged++
+			s.oracle.damaged(l.names[e.Lane], e)
+			return
+		}
 	}
 }
 
@@ -294,4 +320,32 @@ func (s *sim) drained() bool {
 		}
 	}
 	return true
+}
+
+// standing tells how things stand when they should have come to rest.
+func (s *sim) standing() string {
+	var b strings.Builder
+	g := s.gateway
+	fmt.Fprintf(&b, "holds %d, ", len(g.book.Holds()))
+	for _, c := range s.clients {
+		if n := len(c.unacked); n > 0 {
+			fmt.Fprintf(&b, "client %d waits for %d (%s); ", c.id, n, c.unacked[0].name)
+		}
+	}
+	for _, p := range s.kafka.partitions {
+		if p.zombies > 0 || p.shown < p.end {
+			fmt.Fprintf(&b, "%s has %d zombies, end %d, shown %d; ", p.tp, p.zombies, p.end, p.shown)
+		}
+	}
+	st := g.core.Status()
+	fmt.Fprintf(&b, "breaker %s; ", st.Breaker)
+	for _, l := range st.Lanes {
+		known := g.book.Lane(l.ID)
+		fmt.Fprintf(&b, "%s %s confirmed %d of %d, live %v/%v, queued %d, flying %d", l.TopicPartition, l.State, l.Confirmed, known.End, l.Live, g.book.Live(l.ID), l.Queued, l.Flying)
+		if l.Stop != nil {
+			fmt.Fprintf(&b, ", stopped: %s", l.Stop.Reason)
+		}
+		b.WriteString("; ")
+	}
+	return b.String()
 }

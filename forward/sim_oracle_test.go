@@ -207,6 +207,14 @@ func (o *oracle) remote(tp streamdown.TopicPartition, from streamdown.Ordinal, b
 	}
 }
 
+// damaged notes that a batch of the log can not be read any more: it may come to the broker or not (G9).
+func (o *oracle) damaged(tp streamdown.TopicPartition, e *wal.Entry) {
+	l := &o.lanes[place(tp)]
+	i := sort.Search(len(l.batches), func(i int) bool { return l.batches[i].ordinal >= e.Ordinal })
+	l.batches[i].damaged = true
+	o.s.tracef("log: %s is damaged", l.batches[i].of.name)
+}
+
 // watermark judges what the log would be allowed to release (G3).
 func (o *oracle) watermark(g *gateway, mark streamdown.LSN) {
 	for i := range o.lanes {

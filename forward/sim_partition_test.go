@@ -32,8 +32,6 @@ type partition struct {
 	ghost ghost
 }
 
-type leadership struct{ leader, epoch int32 }
-
 // ghost is a leader that does not know yet that it is none: it answers questions from the past.
 type ghost struct {
 	node  int32

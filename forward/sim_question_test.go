@@ -1,15 +1,17 @@
 package forward
 
 import (
+	"errors"
 	"time"
 
 	"github.com/streamdown/streamdown"
-	"github.com/streamdown/streamdown/batch"
 	"github.com/streamdown/streamdown/catalog"
 	"github.com/streamdown/streamdown/sink"
 )
 
 type view = catalog.Cluster
+
+var errNotLeader = errors.New("not the leader of that epoch")
 
 // reach runs fn at a node after the way there, and brings what it returns back; the ways can fail.
 func (c *cluster) reach(node int32, within time.Duration, fail func(error), fn func(b *broker)) {
@@ -70,7 +72,7 @@ func (c *cluster) metadata() *view {
 			t = &catalog.Topic{Name: p.tp.Topic, ID: p.id, Config: cfg}
 			v.Topics[p.tp.Topic] = t
 		}
-		t.Partitions = append(t.Partitions, catalog.Partition{Leader: p.view.leader, LeaderEpoch: p.view.epoch, Replicas: len(c.brokers), InSync: len(c.brokers)})
+		t.Partitions = append(t.Partitions, catalog.Partition{Leader: p.view.node, LeaderEpoch: p.view.epoch, Replicas: len(c.brokers), InSync: len(c.brokers)})
 	}
 	return v
 }
@@ -173,5 +175,3 @@ func (c *cluster) scanTo(r ScanRequest, b *broker, end streamdown.Offset, limit 
 	}
 	s.own(s.net(), func() { done(found, sink.OK, nil) })
 }
-
-var _ batch.Header

@@ -189,7 +189,7 @@ func (s *sim) net() time.Duration {
 	if s.chance(0.03) {
 		return s.between(soonest, 80*time.Millisecond)
 	}
-	return s.between(soonest, 3*time.Millisecond)
+	return s.between(soonest, s.knobs.far)
 }
 
 // simStats shows that the faults really happened.

@@ -26,7 +26,7 @@ func (c *conn) fetch(h header, body []byte) (answer, error) {
 		for range f.count(4 + 8 + 4) {
 			p := kmsg.NewFetchResponseTopicPartition()
 			p.Partition = f.int32()
-			f.int64() // offset
+			f.skip64() // offset
 			f.int32() // max bytes
 			p.ErrorCode, p.HighWatermark, p.LastStableOffset = codeInvalidRequest, -1, -1
 			p.RecordBatches = []byte{} // librdkafka takes null for a broken response, at full speed

@@ -87,12 +87,8 @@ func (f *fields) int32() int32 {
 	return 0
 }
 
-func (f *fields) int64() int64 {
-	if b := f.take(8); b != nil {
-		return int64(binary.BigEndian.Uint64(b))
-	}
-	return 0
-}
+// skip64 passes over a number of 8 bytes.
+func (f *fields) skip64() { f.take(8) }
 
 func (f *fields) uuid() (id streamdown.ID) {
 	copy(id[:], f.take(16))
@@ -111,7 +107,7 @@ func (f *fields) uvarint() uint32 {
 
 // length reads the length of what follows: -1 is null.
 func (f *fields) length(short bool) int {
-	n := 0
+	var n int
 	switch {
 	case f.flex:
 		n = int(int64(f.uvarint()) - 1)

@@ -14,7 +14,7 @@ func (c *conn) initProducerID(h header, body []byte) (answer, error) {
 	transactional := f.nullable() != nil
 	f.int32() // how long a transaction may take
 	if h.Version >= 3 {
-		f.int64() // the id and epoch it had
+		f.skip64() // the id and epoch it had
 		f.int16()
 	}
 	f.tags()

@@ -44,7 +44,7 @@ var ErrNotLoopback = errors.New("there is no authentication yet")
 // A request that is not answered by then was never refused either: its client does not know, and asks again.
 // Serve waits for calls of the Intake that have not returned.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	defer l.Close()
+	defer func() { _ = l.Close() }() // closed below as a rule
 	if err := s.begin(l); err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stopped := make(chan struct{})
 	context.AfterFunc(reading, func() {
 		defer close(stopped)
-		l.Close()
+		_ = l.Close()
 		s.each((*conn).stop)
 	})
 
@@ -115,7 +115,7 @@ func (s *Server) accept(ctx, work context.Context, l net.Listener, running *sync
 		switch {
 		case ctx.Err() != nil:
 			if err == nil {
-				nc.Close()
+				_ = nc.Close()
 			}
 			return nil
 		case errors.Is(err, net.ErrClosed):
@@ -132,7 +132,7 @@ func (s *Server) accept(ctx, work context.Context, l net.Listener, running *sync
 		wait = 0
 		c := newConn(s, nc)
 		if !s.enter(c) {
-			nc.Close()
+			_ = nc.Close()
 			continue
 		}
 		running.Go(func() {

@@ -131,7 +131,7 @@ func (c *conn) linger() {
 	}
 	c.queue.abort() // the reader may still be there: this or the deadline ends it
 	if c.net.SetReadDeadline(time.Now().Add(lingerTime)) == nil {
-		io.CopyN(io.Discard, c.net, lingerBytes) // how it ends does not matter, the connection is closed next
+		_, _ = io.CopyN(io.Discard, c.net, lingerBytes) // how it ends does not matter, the connection is closed next
 	}
 	c.abort()
 }

@@ -294,7 +294,7 @@ func (in *Intake) Apply(e *wal.Entry) {
 func (in *Intake) Snapshot(dst []byte) []byte {
 	in.mu.RLock()
 	defer in.mu.RUnlock()
-	for id := range streamdown.LaneID(in.maxLaneLocked()) {
+	for id := range in.maxLaneLocked() {
 		if l := in.lanes[id]; l != nil {
 			l.mu.Lock()
 			dst = l.append(dst)

@@ -83,7 +83,7 @@ func (c *client) ask(ctx context.Context, method, path string, body, answer any)
 	if err != nil {
 		return c.unreachable(err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // it was read
 	b, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
 		return c.unreachable(err)

@@ -23,7 +23,7 @@ across restarts. Records go on being accepted and stay in the log.`,
 			return order(cmd, o, "/v1/hold", api.Order{Target: args[0], Reason: reason})
 		},
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "`WHY` they are held, for the log and for status")
+	cmd.Flags().StringVar(&reason, "reason", "", "say `WHY`; shown by status and kept with the hold")
 	return cmd
 }
 

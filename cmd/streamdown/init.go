@@ -34,8 +34,8 @@ func initCommand(o *options) *cobra.Command {
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&bootstrap, "bootstrap", "", "`HOST:PORT,...` of the cluster (default localhost:9092)")
-	cmd.Flags().StringVarP(&file, "output", "o", "streamdown.yaml", "`FILE` to write; - is standard output")
+	cmd.Flags().StringVar(&bootstrap, "bootstrap", "", "the cluster is at `HOST:PORT,...` (default localhost:9092)")
+	cmd.Flags().StringVarP(&file, "output", "o", "streamdown.yaml", "write `FILE`; - is standard output")
 	return cmd
 }
 

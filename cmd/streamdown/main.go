@@ -35,6 +35,7 @@ func rootCommand(o *options) *cobra.Command {
 		Long: `streamdown stands between producers and Kafka. It acks what it has fsynced in its own log, forwards it in order, goes
 on while Kafka is down, and proves afterwards that nothing was lost, doubled or reordered.
 
+  streamdown demo                                watch a rescue; needs nothing
   streamdown init --bootstrap k1:9092,k2:9092    write streamdown.yaml
   streamdown run                                 then point producers at listen.kafka
 
@@ -48,7 +49,8 @@ on while Kafka is down, and proves afterwards that nothing was lost, doubled or 
 	}
 	o.flags(root)
 	root.AddCommand(
-		runCommand(o), initCommand(o), statusCommand(o), holdCommand(o), resumeCommand(o), walCommand(o), configCommand(o), versionCommand(o),
+		runCommand(o), demoCommand(o), initCommand(o), statusCommand(o), holdCommand(o), resumeCommand(o), walCommand(o),
+		configCommand(o), versionCommand(o),
 	)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

@@ -31,10 +31,10 @@ type options struct {
 
 func (o *options) flags(root *cobra.Command) {
 	f := root.PersistentFlags()
-	f.StringVarP(&o.config, "config", "c", "", "config `FILE` (default ./streamdown.yaml, then /etc/streamdown/streamdown.yaml)")
-	f.StringVar(&o.addr, "addr", "", "`HOST:PORT` of a running process (default listen.http of the config)")
+	f.StringVarP(&o.config, "config", "c", "", "use the config in `FILE` (default ./streamdown.yaml, then /etc/streamdown/streamdown.yaml)")
+	f.StringVar(&o.addr, "addr", "", "ask the process at `HOST:PORT` (default listen.http of the config)")
 	f.StringVar(&o.format, "format", "text", "text or json")
-	f.DurationVar(&o.timeout, "timeout", 0, "give up after this time (default 10s for questions to a running process, otherwise never)")
+	f.DurationVar(&o.timeout, "timeout", 0, "give up after this time (default 12s for questions to a running process, otherwise never)")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "log errors only")
 	f.BoolVarP(&o.verbose, "verbose", "v", false, "log details")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {

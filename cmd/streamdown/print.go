@@ -12,9 +12,7 @@ import (
 	"time"
 	"unicode"
 
-	"golang.org/x/term"
-
-	"github.com/streamdown/streamdown/config"
+	"github.com/streamdown/streamdown/ui"
 )
 
 // printJSON writes v as one JSON value, on one line if it is one of many.
@@ -27,7 +25,10 @@ func printJSON(w io.Writer, v any, oneLine bool) error {
 	return e.Encode(v)
 }
 
-// table writes rows with aligned columns; the cells of a row are separated by tabs.
+// row is one line of a table.
+func row(cells ...string) string { return strings.Join(cells, "\t") }
+
+// table writes rows with aligned columns.
 func table(w io.Writer, rows ...string) {
 	var b bytes.Buffer
 	t := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
@@ -45,76 +46,36 @@ func plain(s string) string {
 	if strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0 {
 		return s
 	}
-	return strings.Trim(strconv.Quote(s), `"`)
-}
-
-// size writes bytes for people: 512 B, 1.5 KiB, 10 GiB.
-func size(n int64) string {
-	if n < int64(config.KiB) {
-		return fmt.Sprintf("%d B", n)
-	}
-	v, unit := float64(n)/1024, "KiB"
-	for _, next := range []string{"MiB", "GiB", "TiB"} {
-		if v < 1000 {
-			break
-		}
-		v, unit = v/1024, next
-	}
-	if v < 10 {
-		return strings.TrimSuffix(fmt.Sprintf("%.1f", v), ".0") + " " + unit
-	}
-	return fmt.Sprintf("%.0f %s", v, unit)
-}
-
-// age writes a duration for people with at most two units: 250ms, 12s, 3m12s, 2h5m, 3d4h.
-func age(d time.Duration) string {
-	switch {
-	case d < 0:
-		return "0s"
-	case d < time.Millisecond:
-		return d.Round(time.Microsecond).String()
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	case d < 10*time.Second:
-		return d.Round(100 * time.Millisecond).String()
-	case d < time.Hour:
-		return d.Round(time.Second).String()
-	case d < 24*time.Hour:
-		return fmt.Sprintf("%dh%dm", int(d.Hours()), int(d.Minutes())%60)
-	}
-	return fmt.Sprintf("%dd%dh", int(d.Hours())/24, int(d.Hours())%24)
+	quoted := strconv.Quote(s)
+	return quoted[1 : len(quoted)-1]
 }
 
 // seconds writes a number of seconds that may not be known.
 func seconds(s *float64) string {
 	if s == nil {
-		return "not known"
+		return ui.Unknown
 	}
-	return age(time.Duration(*s * float64(time.Second)))
+	return ui.Seconds(time.Duration(*s * float64(time.Second)))
 }
 
-// count writes "1 lane" or "3 lanes".
-func count[N int | int64 | uint64](n N, what string) string {
+// since writes how long ago at was; the two clocks may differ by a little.
+func since(now, at time.Time) string { return ui.Seconds(max(now.Sub(at), 0)) }
+
+// count writes "1 lane" or "3,000 lanes".
+func count[N ~int | ~int64 | ~uint64](n N, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}
-	return fmt.Sprintf("%d %ss", n, what)
+	return ui.Exact(n) + " " + what + "s"
 }
 
-// paint colours words on a terminal, unless NO_COLOR is set (no-color.org).
-type paint bool
-
-func painter(w io.Writer) paint {
-	f, ok := w.(*os.File)
-	return paint(ok && term.IsTerminal(int(f.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb") //nolint:gosec // a descriptor
-}
-
-func (p paint) good(s string) string { return p.with("32", s) }
-func (p paint) bad(s string) string  { return p.with("31;1", s) }
-
-func (p paint) with(code, s string) string {
-	if !p {
-		return s
+// output describes where w goes: to a file of the system, or to memory.
+func output(w io.Writer) ui.Config {
+	if f, ok := w.(*os.File); ok {
+		return ui.Detect(f, os.Getenv)
 	}
-	return "\x1b[" + code + "m" + s + "\x1b[0m"
+	return ui.Config{Out: w}
 }
+
+// painter reports whether w is a terminal where colors are wanted (no-color.org).
+func painter(w io.Writer) bool { return output(w).Color }

@@ -18,6 +18,6 @@ that were stopped by an error try again.`,
 			return order(cmd, o, "/v1/resume", api.Order{Target: args[0], Reason: reason})
 		},
 	}
-	cmd.Flags().StringVar(&reason, "reason", "", "`WHY` they go on, for the log")
+	cmd.Flags().StringVar(&reason, "reason", "", "say `WHY`; it is logged")
 	return cmd
 }

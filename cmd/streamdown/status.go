@@ -5,9 +5,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/streamdown/streamdown/api"
+	"github.com/streamdown/streamdown/ui"
 )
 
 func statusCommand(o *options) *cobra.Command {
@@ -24,7 +28,7 @@ interrupted; in JSON then one line each.`,
 				return err
 			}
 			if watch {
-				return watchStatus(cmd.Context(), o, c)
+				return watchStatus(cmd.Context(), o, c, time.Second)
 			}
 			return oneStatus(cmd.Context(), o, c)
 		},
@@ -43,44 +47,24 @@ func oneStatus(ctx context.Context, o *options, c *client) error {
 	if o.json() {
 		return printJSON(o.out, s, false)
 	}
-	writeStatus(o.out, &s, painter(o.out))
+	writeStatus(o.out, &s, ui.Paint(painter(o.out)))
 	return nil
 }
 
 // watchStatus goes on while the process is away: that is when people watch. Only its first answer has to come.
-func watchStatus(ctx context.Context, o *options, c *client) error {
-	tick := time.NewTicker(time.Second)
+func watchStatus(ctx context.Context, o *options, c *client, every time.Duration) error {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
-	color := painter(o.out)
+	view := ui.New(output(o.out))
 	for first := true; ; first = false {
 		asking, cancel := o.within(ctx, askTimeout)
 		s, err := c.status(asking)
 		cancel()
-		var page bytes.Buffer
-		switch {
-		case err != nil && first:
+		if away := (*exitError)(nil); err != nil && (first || !errors.As(err, &away) || away.code != exitUnreachable) {
 			return err
-		case err != nil:
-			unreachable := (*exitError)(nil)
-			if !errors.As(err, &unreachable) || unreachable.code != exitUnreachable {
-				return err
-			}
-			fmt.Fprintln(o.errs, time.Now().UTC().Format(time.RFC3339), err)
-		case o.json():
-			if err := printJSON(&page, s, true); err != nil {
-				return err
-			}
-		default:
-			if color {
-				page.WriteString("\x1b[H\x1b[2J") // a terminal: the same place each time
-			}
-			writeStatus(&page, &s, color)
-			if !color {
-				page.WriteString("\n")
-			}
 		}
-		if _, err := o.out.Write(page.Bytes()); err != nil {
-			return fmt.Errorf("write: %w", err)
+		if err = showStatus(o, view, &s, err); err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -88,4 +72,26 @@ func watchStatus(ctx context.Context, o *options, c *client) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// showStatus shows one answer of many, or that there was none.
+func showStatus(o *options, view *ui.View, s *api.Status, away error) error {
+	var page bytes.Buffer
+	switch {
+	case away != nil && view.Live() && !o.json():
+		page.WriteString(view.Paint().Bad("NO ANSWER") + "  " + away.Error())
+	case away != nil:
+		fmt.Fprintln(o.errs, time.Now().UTC().Format(time.RFC3339), away)
+		return nil
+	case o.json():
+		return printJSON(o.out, s, true)
+	default:
+		writeStatus(&page, s, view.Paint())
+	}
+	if view.Live() {
+		return view.Draw(time.Now(), ui.Frame{Lines: strings.Split(strings.TrimRight(page.String(), "\n"), "\n")})
+	}
+	page.WriteString("\n")
+	_, err := o.out.Write(page.Bytes())
+	return err
 }

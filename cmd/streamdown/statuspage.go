@@ -4,23 +4,23 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/streamdown/streamdown/api"
+	"github.com/streamdown/streamdown/ui"
 )
 
 // maxTopics bounds the table of topics on a page; the worst come first.
 const maxTopics = 20
 
 // writeStatus writes a status for people: the answer first, then where to look.
-func writeStatus(w io.Writer, s *api.Status, color paint) {
+func writeStatus(w io.Writer, s *api.Status, paint ui.Paint) {
 	t, r := &s.Target, &s.Records
-	fmt.Fprintf(w, "%s\n\n", headline(s, color))
+	fmt.Fprintf(w, "%s\n\n", headline(s, paint))
 	rows := []string{
-		row("RECORDS", fmt.Sprintf("%d accepted, %d confirmed since %s ago", r.Accepted, r.Confirmed, age(s.Now.Sub(s.StartedAt)))),
+		row("RECORDS", fmt.Sprintf("%s accepted, %s confirmed in %s", ui.Exact(r.Accepted), ui.Exact(r.Confirmed), since(s.Now, s.StartedAt))),
 		row("BACKLOG", backlog(r)),
-		row("TARGET", target(s, color)),
+		row("TARGET", target(s, paint)),
 		row("LOG", logLine(s)),
 		row("CLIENTS", clients(s)),
 		row("LISTEN", fmt.Sprintf("kafka %s, http %s", s.Listen.Kafka, s.Listen.HTTP)),
@@ -33,28 +33,26 @@ func writeStatus(w io.Writer, s *api.Status, color paint) {
 	writeTrouble(w, s)
 }
 
-func row(cells ...string) string { return strings.Join(cells, "\t") }
-
 // headline says in one line whether producers and the target are served.
-func headline(s *api.Status, color paint) string {
+func headline(s *api.Status, paint ui.Paint) string {
 	if !s.Ready {
-		return color.bad("NOT ACKING") + "  " + plain(s.NotReady)
+		return paint.Bad("NOT ACKING") + "  " + plain(s.NotReady)
 	}
 	switch {
 	case len(s.Log.Damage) > 0 || lostRecords(s) > 0:
-		return color.bad("DAMAGED") + "  producers are acked; part of the log cannot be read (below)"
+		return paint.Bad("DAMAGED") + "  producers are acked; part of the log cannot be read (below)"
 	case s.Target.Breaker == "open" || s.Target.Breaker == "half_open":
-		return color.bad("TARGET AWAY") + "  producers are acked; " + count(s.Records.Backlog, "record") + " safe in the log"
+		return paint.Bad("TARGET AWAY") + "  producers are acked; " + count(s.Records.Backlog, "record") + " safe in the log"
 	case s.Target.Breaker != "closed":
 		return "TARGET NOT KNOWN  producers are acked"
 	case stopped(s) > 0:
-		return color.bad("STOPPED") + "  producers are acked; " + count(stopped(s), "lane") + " stopped (below)"
+		return paint.Bad("STOPPED") + "  producers are acked; " + count(stopped(s), "lane") + " stopped (below)"
 	case len(s.Holds) > 0:
 		return "HELD  producers are acked; " + count(len(s.Holds), "hold") + " in force (below)"
 	case s.Records.Backlog > 0 && !allLive(s):
 		return "DRAINING  producers are acked; " + count(s.Records.Backlog, "record") + " to go"
 	}
-	return color.good("OK") + "  producers are acked, the target confirms"
+	return paint.Good("OK") + "  producers are acked, the target confirms"
 }
 
 func backlog(r *api.Records) string {
@@ -63,39 +61,39 @@ func backlog(r *api.Records) string {
 	}
 	text := count(r.Backlog, "record")
 	if r.BacklogBytes != nil {
-		text += ", " + size(*r.BacklogBytes)
+		text += ", " + ui.Bytes(float64(*r.BacklogBytes))
 	}
 	text += ", oldest " + seconds(r.OldestAge)
-	return fmt.Sprintf("%s; only on this disk: %d", text, r.OnlyOnThisDisk)
+	return fmt.Sprintf("%s; only on this disk: %s", text, ui.Exact(r.OnlyOnThisDisk))
 }
 
-func target(s *api.Status, color paint) string {
+func target(s *api.Status, paint ui.Paint) string {
 	t := &s.Target
 	state := plain(t.Breaker)
 	if t.Breaker == "closed" {
-		state = color.good("up")
+		state = paint.Good("up")
 	} else if t.Breaker == "open" || t.Breaker == "half_open" {
-		state = color.bad(map[string]string{"open": "down", "half_open": "coming back"}[t.Breaker])
+		state = paint.Bad(map[string]string{"open": "down", "half_open": "coming back"}[t.Breaker])
 	}
 	text := plain(t.Name) + " " + state
 	if t.BreakerSince != nil {
-		text += " for " + age(s.Now.Sub(*t.BreakerSince))
+		text += " for " + since(s.Now, *t.BreakerSince)
 	}
 	cluster, looked := "never seen", "never"
 	if t.ClusterID != nil {
 		cluster = plain(*t.ClusterID)
 	}
 	if t.LookedAt != nil {
-		looked = age(s.Now.Sub(*t.LookedAt)) + " ago"
+		looked = since(s.Now, *t.LookedAt) + " ago"
 	}
 	return fmt.Sprintf("%s; cluster %s; looked at %s", text, cluster, looked)
 }
 
 func logLine(s *api.Status) string {
 	l := &s.Log
-	text := size(l.SizeBytes)
+	text := ui.Bytes(float64(l.SizeBytes))
 	if l.MaxSizeBytes > 0 {
-		text += fmt.Sprintf(" of %s (%d%%)", size(l.MaxSizeBytes), l.SizeBytes*100/l.MaxSizeBytes)
+		text += fmt.Sprintf(" of %s (%d%%)", ui.Bytes(float64(l.MaxSizeBytes)), l.SizeBytes*100/l.MaxSizeBytes)
 	}
 	text += fmt.Sprintf(" in %s, fsync p50 %s p99 %s; %s", count(l.Segments, "segment"), seconds(l.FsyncP50), seconds(l.FsyncP99), plain(l.Dir))
 	if l.Failures > 0 {
@@ -143,7 +141,7 @@ func allLive(s *api.Status) bool {
 func writeTrouble(w io.Writer, s *api.Status) {
 	var lines []string
 	for _, h := range s.Holds {
-		lines = append(lines, fmt.Sprintf("held     %s for %s: %s", plain(h.Target), age(s.Now.Sub(h.Since)), plain(h.Reason)))
+		lines = append(lines, fmt.Sprintf("held     %s for %s: %s", plain(h.Target), since(s.Now, h.Since), plain(h.Reason)))
 	}
 	for i := range s.Lanes {
 		l := &s.Lanes[i]
@@ -175,5 +173,5 @@ func stopLine(l *api.Lane, now time.Time) string {
 		next = "tries again by itself"
 	}
 	return fmt.Sprintf("stopped  %s/%d for %s: %s (Kafka error %d); %s",
-		plain(l.Topic), l.Partition, age(now.Sub(l.Stop.At)), plain(l.Stop.Reason), l.Stop.Code, next)
+		plain(l.Topic), l.Partition, since(now, l.Stop.At), plain(l.Stop.Reason), l.Stop.Code, next)
 }

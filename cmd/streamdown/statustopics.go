@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/streamdown/streamdown/api"
+	"github.com/streamdown/streamdown/ui"
 )
 
 // topicRow is a topic in the table: its lanes together.
@@ -26,7 +27,7 @@ func writeTopics(w io.Writer, s *api.Status) {
 	fmt.Fprintln(w)
 	lines := []string{row("TOPIC", "LANES", "BACKLOG", "STATE")}
 	for _, r := range rows[:min(len(rows), maxTopics)] {
-		lines = append(lines, row(plain(r.name), fmt.Sprint(r.lanes), fmt.Sprint(r.backlog), r.state()))
+		lines = append(lines, row(plain(r.name), ui.Exact(r.lanes), ui.Exact(r.backlog), r.state()))
 	}
 	table(w, lines...)
 	if n := len(rows) - maxTopics; n > 0 {

@@ -117,7 +117,7 @@ func find(parcels []sink.Parcel, order []int32, version int16, name []byte, id s
 }
 
 func compareTo(p *sink.Parcel, version int16, name []byte, id streamdown.ID, number int32) int {
-	c := 0
+	var c int
 	if version >= topicIDFrom {
 		c = cmp.Compare(string(p.TopicID[:]), string(id[:]))
 	} else {

@@ -108,7 +108,7 @@ func Reset(err error) bool {
 
 // each visits all connection errors in err's tree.
 func each(err error, visit func(*ConnError)) {
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // this is the walk that errors.As does, to the end
 	case *ConnError:
 		visit(e)
 	case interface{ Unwrap() error }:

@@ -1,0 +1,418 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sort"
+
+	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/batch"
+	"github.com/streamdown/streamdown/delivery"
+	"github.com/streamdown/streamdown/wal"
+)
+
+// row is one batch of the log or, with a reason, ordinals of which the log has nothing more.
+type row struct {
+	lsn       streamdown.LSN
+	ordinal   streamdown.Ordinal
+	base, max int64 // timestamps
+	count     int64
+	size      int32
+	crc       uint32 // of the payload
+	codec     batch.Codec
+	hole      bool
+	why       Reason
+}
+
+func (r *row) end() streamdown.Ordinal { return r.ordinal + streamdown.Ordinal(r.count) }
+
+// gap is a run of ordinals that the target has not shown, so far.
+type gap struct {
+	from, to streamdown.Ordinal
+	lsn      streamdown.LSN
+	after    streamdown.Offset // where they should be
+	batches  int64
+	// skipped is the first offset, since the last batch of ours in order, that the target did not show; NoOffset if it
+	// showed all: then they are not there.
+	skipped streamdown.Offset
+}
+
+// maxGaps bounds what is kept of one lane's gaps. Beyond it the oldest are judged early: should they be met later in
+// the partition after all, they are called doubled instead of reordered.
+const maxGaps = 4096
+
+// lane compares one lane with its partition.
+type lane struct {
+	run       *run
+	id        streamdown.LaneID
+	tp        streamdown.TopicPartition
+	pin       Pin
+	gone      bool // there is no such partition
+	confirmed streamdown.Ordinal
+	bindings  []delivery.Binding // that lead to this topic and cluster
+	all       []delivery.Binding // and elsewhere
+	damaged   bool               // the log is damaged somewhere, so it may have held more than it shows
+
+	started bool
+	first   streamdown.Ordinal // oldest that is kept
+	end     streamdown.Ordinal // behind the newest that the log holds
+	rows    []row              // dense, of the window
+	next    streamdown.Ordinal // all below were judged or are gaps
+	tip     streamdown.Ordinal // behind the newest record that was met in its place
+	gaps    []gap              // below next, sorted
+
+	from    streamdown.Offset  // where reading began
+	at      streamdown.Offset  // where reading goes on
+	part    streamdown.Ordinal // of the batch at at, ordinals below were judged in an earlier window
+	skipped streamdown.Offset  // as in gap
+	done    bool               // all up to the pinned end was read
+
+	sums Sums
+	open [verdicts]Range // not yet reported, to be merged with what follows
+}
+
+// begin prepares the lane once the log's end is known.
+func (l *lane) begin(damaged bool) {
+	books := l.run.books
+	l.damaged = damaged
+	l.end = max(books.Lane(l.id).End, l.confirmed)
+	l.first, l.next, l.tip = l.end, l.end, l.end
+	l.skipped = streamdown.NoOffset
+	l.all = books.bindings[l.id]
+	for _, b := range l.all {
+		if l.leadsHere(&b) {
+			l.bindings = append(l.bindings, b)
+		}
+	}
+	l.done = l.gone || len(l.bindings) == 0
+	// All that the log keeps was sent behind what was confirmed when its oldest state was written, if that is known.
+	l.at = l.pin.Start
+	old, ok := books.oldest[l.id]
+	whole := l.run.restored <= l.run.cfg.Log.First()
+	switch {
+	case !whole || len(l.bindings) == 0:
+	case ok && old.Bound && l.leadsHere(&old.Binding):
+		if old.Offset != streamdown.NoOffset {
+			l.at = old.Offset
+		} else {
+			l.at = old.Binding.End
+		}
+	default:
+		l.at = l.bindings[0].End
+	}
+	if l.at > l.pin.End { // cut since, upstream
+		l.at = l.pin.Start
+	}
+	l.from = l.at
+}
+
+func (l *lane) leadsHere(b *delivery.Binding) bool {
+	return (b.Topic == l.pin.Topic || b.Topic.IsZero() || l.pin.Topic.IsZero()) &&
+		(b.Cluster == l.pin.Cluster || b.Cluster == "" || l.pin.Cluster == "")
+}
+
+// push takes the lane's next batch of the log; why says why ordinals before it are missing, if they are.
+func (l *lane) push(e *wal.Entry, why Reason) {
+	end := l.next
+	if n := len(l.rows); n > 0 {
+		end = l.rows[n-1].end()
+	}
+	if !l.started {
+		l.started = true
+		end = e.Ordinal
+		if l.run.restored <= l.run.cfg.Log.First() || why == Released {
+			end = min(end, l.run.books.oldest[l.id].End)
+		}
+		l.first, l.next, l.tip = end, end, end
+	}
+	if e.Ordinal < end {
+		return // only broken bookkeeping gets here; `wal verify` reports it
+	}
+	if e.Ordinal > end {
+		l.rows = append(l.rows, row{ordinal: end, count: int64(e.Ordinal - end), hole: true, why: why})
+	}
+	h, err := batch.ParseHeader(e.Body)
+	if err != nil {
+		l.rows = append(l.rows, row{ordinal: e.Ordinal, count: int64(e.Count), hole: true, why: LogDamaged})
+		return
+	}
+	l.rows = append(l.rows, row{
+		lsn: e.LSN, ordinal: e.Ordinal, count: int64(e.Count), crc: batch.PayloadCRC(e.Body), size: int32(len(e.Body)), //nolint:gosec // bounded by wal.MaxBody
+		base: h.BaseTimestamp, max: h.MaxTimestamp, codec: h.Codec(),
+	})
+}
+
+var errStop = errors.New("the window ends here")
+
+// window reads the partition on until the batches below to were met, and forgets the rows.
+func (l *lane) window(ctx context.Context, to streamdown.Ordinal) error {
+	if !l.done {
+		err := l.run.cfg.Topic.Walk(ctx, l.tp, l.pin.Topic, l.at, l.pin.End, func(base streamdown.Offset, raw []byte) error {
+			return l.met(base, raw, to)
+		})
+		if err != nil && !errors.Is(err, errStop) {
+			return err
+		}
+		if err == nil {
+			l.done = true
+			l.pass(l.pin.End)
+		}
+	}
+	l.miss(to)
+	l.rows = l.rows[:0]
+	return nil
+}
+
+// pass notes that the target goes on at an offset.
+func (l *lane) pass(at streamdown.Offset) {
+	if at > l.at && l.skipped == streamdown.NoOffset {
+		l.skipped = l.at
+	}
+}
+
+// met takes one stored batch.
+func (l *lane) met(base streamdown.Offset, raw []byte, to streamdown.Ordinal) error {
+	h, err := batch.ParseHeader(raw)
+	if err != nil {
+		return err
+	}
+	span := streamdown.Ordinal(h.LastOffsetDelta) + 1
+	l.pass(base)
+	if !h.Control() && h.ProducerID >= 0 && span > 0 {
+		from, identity := l.identify(&h)
+		switch {
+		case identity == ours && from+span > to && from < l.end && to < l.end:
+			// It belongs to a later window, with all or with a part of it.
+			if from < to {
+				l.judge(&h, raw, base, from, max(from, l.part), to)
+				l.part = to
+			}
+			l.at = max(l.at, base)
+			return errStop
+		case identity == ours:
+			l.judge(&h, raw, base, from, max(from, l.part), from+span)
+		case identity == strange:
+			l.say(Foreign, "", -1, -1, 0, base, 1, int64(h.Count))
+		}
+	}
+	l.at, l.part = base+streamdown.Offset(span), 0
+	return nil
+}
+
+// Whose a stored batch is.
+const (
+	others  = iota // another producer's, or of a time that the log has forgotten
+	ours           // of one of the lane's bindings
+	strange        // under our producer id, but of no binding: written by nobody who writes this log
+)
+
+// identify finds the ordinal of a stored batch's first record (rule C1).
+func (l *lane) identify(h *batch.Header) (streamdown.Ordinal, int) {
+	latest := int16(-1)
+	for i := len(l.bindings) - 1; i >= 0; i-- {
+		b := &l.bindings[i]
+		if b.PID != h.ProducerID {
+			continue
+		}
+		latest = max(latest, b.Epoch)
+		if b.Epoch != h.ProducerEpoch {
+			continue
+		}
+		if o := b.Ordinal(h.BaseSequence, max(l.next, b.Base)); o >= b.Base {
+			return o, ours
+		}
+		return 0, strange
+	}
+	if latest >= 0 && h.ProducerEpoch > latest {
+		return 0, strange
+	}
+	return 0, others
+}
+
+// judge says what becomes of ordinals [from, to), which a stored batch whose first ordinal is zero holds.
+func (l *lane) judge(h *batch.Header, raw []byte, base streamdown.Offset, zero, from, to streamdown.Ordinal) {
+	at := func(o streamdown.Ordinal) streamdown.Offset { return base + streamdown.Offset(o-zero) }
+	if l.end < to { // more than the log holds
+		o := max(from, l.end)
+		if l.damaged {
+			l.say(NotComparable, LogDamaged, o, to, 0, at(o), 1, int64(to-o))
+		} else {
+			l.say(Foreign, "", o, to, 0, at(o), 1, int64(to-o))
+		}
+		to = o
+	}
+	from = max(from, min(l.first, to)) // below, the log keeps nothing to compare with
+	for from < to && from < l.next {
+		i := sort.Search(len(l.gaps), func(i int) bool { return l.gaps[i].to > from })
+		switch {
+		case i == len(l.gaps) || l.gaps[i].from >= min(to, l.next):
+			end := min(to, l.next)
+			l.say(Doubled, "", from, end, 0, at(from), 1, int64(end-from))
+			from = end
+		case l.gaps[i].from > from:
+			end := l.gaps[i].from
+			l.say(Doubled, "", from, end, 0, at(from), 1, int64(end-from))
+			from = end
+		default:
+			end := min(to, l.gaps[i].to)
+			l.say(Reordered, "", from, end, 0, at(from), 1, int64(end-from))
+			l.fill(i, from, end)
+			from = end
+		}
+	}
+	if from >= to {
+		return
+	}
+	l.miss(from)
+	l.compare(h, raw, base, zero, from, to)
+	l.next, l.tip, l.skipped = to, to, streamdown.NoOffset
+}
+
+// fill takes [from, to) out of a gap.
+func (l *lane) fill(i int, from, to streamdown.Ordinal) {
+	g := l.gaps[i]
+	rest := make([]gap, 0, 2)
+	left := g.batches - 1
+	if g.from < from {
+		a := g
+		a.to, a.batches = from, max(1, min(left, int64(from-g.from)))
+		left -= a.batches
+		rest = append(rest, a)
+	}
+	if to < g.to {
+		b := g
+		b.from, b.lsn, b.batches = to, 0, max(1, left)
+		rest = append(rest, b)
+	}
+	l.gaps = slices.Replace(l.gaps, i, i+1, rest...)
+}
+
+// miss makes what lies between next and to a gap, but for what the log itself has lost.
+func (l *lane) miss(to streamdown.Ordinal) {
+	for i := l.row(l.next); i < len(l.rows) && l.next < to; i++ {
+		r := &l.rows[i]
+		from, end := max(l.next, r.ordinal), min(to, r.end())
+		if from >= end {
+			continue
+		}
+		if r.hole {
+			l.say(NotComparable, r.why, from, end, 0, streamdown.NoOffset, 0, int64(end-from))
+			continue
+		}
+		if n := len(l.gaps); n > 0 && l.gaps[n-1].to == from && l.gaps[n-1].skipped == l.skipped {
+			l.gaps[n-1].to = end
+			l.gaps[n-1].batches++
+			continue
+		}
+		l.gaps = append(l.gaps, gap{from: from, to: end, lsn: r.lsn, after: l.at, batches: 1, skipped: l.skipped})
+	}
+	l.next = max(l.next, to)
+}
+
+// row finds the row that holds an ordinal, or the first behind it.
+func (l *lane) row(o streamdown.Ordinal) int {
+	return sort.Search(len(l.rows), func(i int) bool { return l.rows[i].end() > o })
+}
+
+// close judges the gaps that are left, and reports what is not reported yet.
+func (l *lane) close(ctx context.Context) error {
+	for i := range l.gaps {
+		if err := l.settle(ctx, &l.gaps[i]); err != nil {
+			return err
+		}
+	}
+	l.gaps = nil
+	for v := range l.open {
+		l.flush(Verdict(v)) //nolint:gosec // few
+	}
+	return nil
+}
+
+// settle judges a gap that the partition never filled.
+func (l *lane) settle(ctx context.Context, g *gap) error {
+	sure := max(l.tip, l.confirmed) // below, it should have been there
+	left := g.batches
+	if g.from < sure {
+		v, why, err := l.absence(ctx, g)
+		if err != nil {
+			return err
+		}
+		end := min(g.to, sure)
+		if end < g.to { // a gap that the book splits: where is known in records only
+			left = max(1, g.batches*int64(end-g.from)/int64(g.to-g.from))
+		}
+		l.say(v, why, g.from, end, g.lsn, g.after, left, int64(end-g.from))
+		g.from, g.lsn, left = end, 0, max(0, g.batches-left)
+	}
+	if g.from < g.to {
+		l.say(Pending, "", g.from, g.to, g.lsn, streamdown.NoOffset, left, int64(g.to-g.from))
+	}
+	return nil
+}
+
+// absence tells whether what the target does not show can be said not to be there (rule D3).
+func (l *lane) absence(ctx context.Context, g *gap) (Verdict, Reason, error) {
+	if l.gone {
+		return NotComparable, NoTopic, nil
+	}
+	var used *delivery.Binding // the identity that the records were sent under
+	for i := range l.all {
+		if l.all[i].Base <= g.from {
+			used = &l.all[i]
+		}
+	}
+	switch {
+	case used == nil:
+		return NotComparable, Forgotten, nil
+	case !l.leadsHere(used):
+		return NotComparable, OtherTopic, nil
+	case g.skipped == streamdown.NoOffset:
+		return Absent, "", nil
+	case l.pin.Compacted:
+		return NotComparable, Compacted, nil
+	}
+	if l.pin.Start <= g.skipped {
+		now, err := l.run.cfg.Topic.Pin(ctx, l.tp) // it may have been trimmed while we were reading
+		if err != nil && !errors.Is(err, ErrNoTopic) {
+			return 0, "", err
+		}
+		l.pin.Start = max(l.pin.Start, now.Start)
+	}
+	if l.pin.Start > g.skipped {
+		return NotComparable, Trimmed, nil
+	}
+	return Absent, "", nil // offsets are missing that nothing explains: all the worse
+}
+
+// say counts a finding and merges it with the one before if they touch.
+func (l *lane) say(v Verdict, why Reason, from, to streamdown.Ordinal, lsn streamdown.LSN, at streamdown.Offset, batches, records int64) {
+	l.sums.add(v, why, batches, records)
+	x := Range{
+		Verdict: v, Reason: why, Topic: l.tp.Topic, Partition: l.tp.Partition, From: from, To: to, LSN: lsn, Offset: at, Batches: batches, Records: records,
+	}
+	if v == Identical || v == Pending {
+		return
+	}
+	o := &l.open[v]
+	if o.Records > 0 && o.Reason == why && o.To == from && from >= 0 {
+		o.To = to
+		o.Batches += batches
+		o.Records += records
+		return
+	}
+	l.flush(v)
+	if x.LSN == 0 && from >= 0 {
+		if i := l.row(from); i < len(l.rows) && l.rows[i].ordinal <= from {
+			x.LSN = l.rows[i].lsn
+		}
+	}
+	*o = x
+}
+
+func (l *lane) flush(v Verdict) {
+	if o := &l.open[v]; o.Records > 0 || o.Batches > 0 {
+		l.run.rep.add(*o)
+		*o = Range{}
+	}
+}
