@@ -28,7 +28,7 @@ var floors = map[string]int{
 	"wal": 2, "sink": 2,
 	"catalog": 3, "delivery": 3,
 	"connect/kafka": 4,
-	"ingest": 5, "forward": 5, "reconcile": 5, "config": 5,
+	"ingest":        5, "forward": 5, "reconcile": 5, "config": 5,
 	"gateway": 6, "api": 6,
 	"node":           7,
 	"demo":           8,

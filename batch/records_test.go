@@ -64,7 +64,10 @@ func TestBuilderWritesWhatClientsWrite(t *testing.T) {
 			t.Fatal(err)
 		}
 		var b Builder
-		for r := range Records(want) {
+		for r, err := range Records(want) {
+			if err != nil {
+				t.Fatal(err)
+			}
 			b.Append(r.Timestamp, r.Key, r.Value, r.Headers...)
 		}
 		h, _ := ParseHeader(want)

@@ -10,8 +10,8 @@
 // How it is made fair, as far as that goes:
 //
 //   - Every system under test is a process of its own, so that its processor time can be told apart. The gateway is
-//     the node that `streamdown run` builds, run by this binary so that it can be profiled; STREAMDOWN_BINARY runs
-//     another one.
+//     the streamdown binary, built first, with a configuration file; STREAMDOWN_BINARY runs another one. For the
+//     profile at the end the same node is run by this binary, because streamdown itself has no way to take one.
 //   - Every measurement has a new topic, and a new gateway with an empty data directory. The gateway's processor time
 //     is counted until its backlog is at the broker, so that work put off is not work saved.
 //   - Paths take turns in every round, in an order that rotates. Ratios are taken within a round; medians, minima and

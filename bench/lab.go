@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/streamdown/streamdown/test/daemon"
 	"github.com/streamdown/streamdown/test/process"
 	"github.com/streamdown/streamdown/test/realkafka"
 )
@@ -46,7 +47,7 @@ type broker struct {
 type lab struct {
 	o        options
 	self     string // this binary
-	gateway  string // the binary that is run as the gateway
+	gateway  string // the streamdown binary
 	dir      string // work directory of this run
 	log      *slog.Logger
 	kafka    *broker // nil when no path needs it
@@ -58,9 +59,6 @@ func newLab(ctx context.Context, o options, log *slog.Logger) (l *lab, err error
 	l = &lab{o: o, log: log}
 	if l.self, err = os.Executable(); err != nil {
 		return nil, fmt.Errorf("find this binary, which runs itself as its children: %w", err)
-	}
-	if l.gateway = os.Getenv("STREAMDOWN_BINARY"); l.gateway == "" {
-		l.gateway = l.self
 	}
 	if err := os.MkdirAll(o.dir, 0o755); err != nil {
 		return nil, fmt.Errorf("work directory: %w; choose another with -dir", err)
@@ -77,6 +75,11 @@ func newLab(ctx context.Context, o options, log *slog.Logger) (l *lab, err error
 		}
 	}()
 	for _, p := range o.paths() {
+		if p.Acks != "" && l.gateway == "" {
+			if l.gateway, err = daemon.Build(ctx, l.dir); err != nil {
+				return nil, err
+			}
+		}
 		switch {
 		case p.Embedded && l.embedded == nil:
 			l.embedded, err = l.startEmbedded(ctx)

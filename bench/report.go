@@ -86,7 +86,7 @@ type ratio struct {
 	Name        string  `json:"name"`
 	RecordBytes int     `json:"record_bytes"`
 	Of          string  `json:"of"`
-	Kind        string  `json:"kind"` // times, or seconds more
+	Kind        string  `json:"kind"` // times, or a difference in seconds
 	Value       *spread `json:"value"`
 }
 
@@ -115,10 +115,10 @@ func newReport(o *options, l *lab, before load) *report {
 		Settings: settings{
 			Quick: o.quick, Producer: "franz-go, idempotent, acks=all, one client, 5 requests in flight",
 			Partitions: o.partitions, Compression: "none",
-			WarmSeconds: o.warm().Seconds(), WindowSeconds: o.window.Seconds(), GatewayBinary: "built from this tree",
+			WarmSeconds: o.warm().Seconds(), WindowSeconds: o.window.Seconds(), GatewayBinary: "cmd/streamdown of this tree",
 		},
 	}
-	if l.gateway != l.self {
+	if os.Getenv("STREAMDOWN_BINARY") != "" {
 		r.Settings.GatewayBinary = "STREAMDOWN_BINARY"
 	}
 	if l.kafka != nil {
@@ -218,44 +218,46 @@ func (w *row) values(f func(*measured) *float64) (v []float64) {
 	return v
 }
 
-// compare makes the ratios, each from two runs of one round.
+// compare makes the ratios, each from two runs of one round. What cannot be compared is left out.
 func (r *report) compare() []ratio {
 	all := []ratio{}
+	add := func(w *row, name, of, kind string, v *spread) {
+		if v != nil {
+			all = append(all, ratio{Name: w.Path + name, RecordBytes: w.RecordBytes, Of: of, Kind: kind, Value: v})
+		}
+	}
 	for i := range r.Rows {
 		w := &r.Rows[i]
 		if w.GatewayAcks == nil {
 			continue
 		}
 		p := allPaths[slices.IndexFunc(allPaths, func(p path) bool { return p.Name == w.Path })]
-		if base := r.row(p.straight(), w.Mode, w.RecordBytes); base != nil {
-			one := ratio{Name: w.Path + " / " + base.Path, RecordBytes: w.RecordBytes, Of: "mb_per_second", Kind: "times"}
-			two := ratio{Name: w.Path + " − " + base.Path, RecordBytes: w.RecordBytes, Of: "ack_p50_seconds", Kind: "seconds more"}
-			three := two
-			three.Of = "ack_p99_seconds"
-			if w.Mode == modeMax {
-				one.Value = pairs(w, base, func(a, b *measured) float64 { return a.MBs / b.MBs })
-				all = append(all, one)
-			} else {
-				two.Value = pairs(w, base, func(a, b *measured) float64 { return a.AckP50 - b.AckP50 })
-				three.Value = pairs(w, base, func(a, b *measured) float64 { return a.AckP99 - b.AckP99 })
-				all = append(all, two, three)
-			}
+		base := r.row(p.straight(), w.Mode, w.RecordBytes)
+		if base != nil && w.Mode == modeMax {
+			add(w, " / "+base.Path, "mb_per_second", times, pairs(w, base, func(a, b *measured) float64 { return a.MBs / b.MBs }))
+		}
+		if base != nil && w.Mode == modePaced {
+			add(w, " − "+base.Path, "ack_p50_seconds", more, pairs(w, base, func(a, b *measured) float64 { return a.AckP50 - b.AckP50 }))
+			add(w, " − "+base.Path, "ack_p99_seconds", more, pairs(w, base, func(a, b *measured) float64 { return a.AckP99 - b.AckP99 }))
 		}
 		if w.Mode == modeMax {
-			disk := spreadOf(w.values(func(m *measured) *float64 {
+			add(w, " / bare disk", "mb_per_second", times, spreadOf(w.values(func(m *measured) *float64 {
 				if m.Disk == nil || m.Disk.MBs == 0 {
 					return nil
 				}
 				x := m.MBs / m.Disk.MBs
 				return &x
-			}))
-			if disk != nil {
-				all = append(all, ratio{Name: w.Path + " / bare disk", RecordBytes: w.RecordBytes, Of: "mb_per_second", Kind: "times", Value: disk})
-			}
+			})))
 		}
 	}
 	return all
 }
+
+// Kinds of ratios.
+const (
+	times = "times"
+	more  = "seconds more"
+)
 
 // pairs compares the runs of two rows, round by round; a round in which one failed is left out.
 func pairs(a, b *row, f func(a, b *measured) float64) *spread {

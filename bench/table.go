@@ -99,7 +99,7 @@ func (r *report) printRatios(out io.Writer) {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for i := range r.Ratios {
 		x := &r.Ratios[i]
-		if x.Kind == "times" {
+		if x.Kind == times {
 			fmt.Fprintf(t, "%d B\t%s\tMB/s\t%s\n", x.RecordBytes, x.Name, x.Value.in(1, "%.2f"))
 		} else {
 			fmt.Fprintf(t, "%d B\t%s\t%s\t%s ms\n", x.RecordBytes, x.Name, strings.TrimSuffix(strings.ReplaceAll(x.Of, "_", " "), " seconds"), x.Value.in(1e3, "%+.2f"))

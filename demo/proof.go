@@ -13,19 +13,19 @@ import (
 func (r *Result) Text(p ui.Paint) string {
 	var b strings.Builder
 	line := func(label, format string, args ...any) {
-		fmt.Fprintf(&b, "  %-10s%s\n", label, fmt.Sprintf(format, args...))
+		fmt.Fprintf(&b, "  %-12s%s\n", label, fmt.Sprintf(format, args...))
 	}
 	b.WriteByte('\n')
 	acks := fmt.Sprintf("%s acked, %s delivered", ui.Exact(r.Acked), ui.Exact(r.Delivered))
 	switch r.Verdict {
 	case Proved:
-		fmt.Fprintf(&b, "  %s  %s acked = %s delivered\n", p.Good("PROVED  "), ui.Exact(r.Acked), ui.Exact(r.Delivered))
+		fmt.Fprintf(&b, "  %s  %s acked = %s delivered\n", p.Good("PROVED    "), ui.Exact(r.Acked), ui.Exact(r.Delivered))
 	case Failed:
-		fmt.Fprintf(&b, "  %s  %s\n", p.Bad("FAILED  "), acks)
+		fmt.Fprintf(&b, "  %s  %s\n", p.Bad("FAILED    "), acks)
 	case Errors:
-		fmt.Fprintf(&b, "  %s  %s, and producers were told of errors\n", p.Bad("ERRORS  "), acks)
+		fmt.Fprintf(&b, "  %s  %s, and producers were told of errors\n", p.Bad("ERRORS    "), acks)
 	default:
-		fmt.Fprintf(&b, "  %s  %s\n", p.Wait("NOT CHECKED"), acks)
+		fmt.Fprintf(&b, "  %s %s\n", p.Wait("NOT CHECKED"), acks)
 		for _, why := range r.Void {
 			line("", "%s", why)
 		}
@@ -36,13 +36,16 @@ func (r *Result) Text(p ui.Paint) string {
 	if r.ProducerError != nil {
 		line("", "the first: %s", *r.ProducerError)
 	}
-	line("outage", "%s; %s records acked meanwhile, from the log alone", secs(r.OutageSeconds), ui.Exact(r.AckedOutage))
-	line("drained", "%s records waited; all confirmed %s after the broker was back", ui.Exact(r.Backlog), secs(r.DrainedSeconds))
+	line("outage", "%s; %s records acked meanwhile from the log alone", secs(r.OutageSeconds), ui.Exact(r.AckedOutage))
+	line("drained", "%s records waited, all confirmed %s after its return", ui.Exact(r.Backlog), secs(r.DrainedSeconds))
 	line("acks", "before  p50 %s, p99 %s", r.AckBefore.q(r.AckBefore.P50), r.AckBefore.q(r.AckBefore.P99))
 	line("", "outage  p50 %s, p99 %s   (as the producers saw them)", r.AckOutage.q(r.AckOutage.P50), r.AckOutage.q(r.AckOutage.P99))
 	r.findings(line)
-	line("checked", "each acked record, against what a consumer read at the broker itself")
+	line("checked", "each acked record, against what a consumer read at the broker")
 	r.Reconcile.tell(line)
+	if r.Plant != nil && *r.Plant == string(PlantDup) {
+		line("", "(a copy without our producer id: only the consumer meets it)")
+	}
 	if r.Dir != "" {
 		line("kept", "%s", r.Dir)
 	}
@@ -78,14 +81,6 @@ func (r *Result) findings(line func(label, format string, args ...any)) {
 			line("found", "%s: %s", v, what)
 		}
 	}
-}
-
-// tell adds what reconciliation found.
-func (r *Reconciled) tell(line func(label, format string, args ...any)) {
-	if r == nil {
-		return
-	}
-	line("reconciled", "")
 }
 
 func (l Latency) q(v *float64) string {

@@ -52,7 +52,7 @@ type Result struct {
 	AckOutage      Latency  `json:"ack_during_outage"`
 	AckAfter       Latency  `json:"ack_after"`
 
-	Reconcile *Reconciled  `json:"reconcile"` // nil if it could not be done
+	Reconcile *Reconciled  `json:"reconcile"`
 	Check     check.Report `json:"check"`
 	Dir       string       `json:"dir,omitempty"` // of the run, if it was kept
 }
@@ -113,11 +113,16 @@ func (s *show) judge(ctx context.Context) (*Result, error) {
 			r.Void = append(r.Void, "the fault could not be planted: no batch of two or more records was sent after the outage")
 		}
 	}
-	if err := s.reconcile(ctx, r); err != nil {
+	s.enter("reconcile", 0)
+	var err error
+	if r.Reconcile, err = s.reconcile(ctx); err != nil {
 		return nil, err
 	}
+	if why := r.Reconcile.void(); why != "" {
+		r.Void = append(r.Void, why)
+	}
 	switch {
-	case rep.Exit() == check.ExitIntegrity, r.Reconcile != nil && r.Reconcile.Bad():
+	case rep.Exit() == check.ExitIntegrity, r.Reconcile.Exit == check.ExitIntegrity:
 		r.Verdict = Failed
 	case len(r.Void) > 0:
 		r.Verdict = NotChecked

@@ -52,6 +52,7 @@ type lane struct {
 	retryAt    time.Time
 	backoff    time.Duration
 	lastOK     time.Time
+	newest     int64     // greatest timestamp of the batch confirmed last, unix milliseconds; 0 if not known
 	progress   time.Time // last confirmation, or when the lane began to wait for nothing of its own
 	stop       *Stop
 	parked     bool
@@ -92,12 +93,30 @@ type Lost struct{ From, To streamdown.Ordinal }
 
 // depth is how many batches may be in flight.
 func (c *Core) depth(l *lane) int {
-	if (l.cold || l.alone) && !c.cfg.plantWarm {
+	if c.cfg.plantWarm {
+		return laneDepth
+	}
+	if l.cold || l.alone {
 		return 1
 	}
-	// Broker state expires by the batch's own timestamp: without state, batch 2 might pass before batch 1 (rule C3).
-	if n := l.sent; n < len(l.queue) {
-		if age := c.now.UnixMilli() - l.queue[n].newest; age > c.expiry().Milliseconds()/2 && !c.appendTime(l) {
+	if c.now.Sub(l.lastOK) >= idleCold {
+		return 1
+	}
+	// Broker state expires by the timestamp of the last batch that it took, and without state any sequence is accepted:
+	// a second batch may follow only if neither what is confirmed last nor what is in flight can leave none behind (C3).
+	half := c.expiry() / 2
+	if c.appendTime(l) {
+		if c.now.Sub(l.lastOK) > half {
+			return 1
+		}
+		return laneDepth
+	}
+	oldest := c.now.Add(-half).UnixMilli()
+	if l.newest < oldest {
+		return 1
+	}
+	for i := range min(l.sent+1, len(l.queue)) {
+		if l.queue[i].newest < oldest {
 			return 1
 		}
 	}
@@ -225,7 +244,7 @@ func (c *Core) Bound(now time.Time, id streamdown.LaneID, bind delivery.Binding,
 // confirmItem takes the head of the queue, which is at the target.
 func (c *Core) confirmHead(l *lane, end streamdown.Offset) {
 	it := &l.queue[0]
-	l.confirmed, l.scannedOf = it.end(), nobody
+	l.confirmed, l.newest, l.scannedOf = it.end(), it.newest, nobody
 	if end != streamdown.NoOffset {
 		l.offset = end
 	}

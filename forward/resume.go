@@ -155,6 +155,10 @@ func (c *Core) store(l *lane, to streamdown.Ordinal, end streamdown.Offset) {
 	for n < len(l.queue) && l.queue[n].end() <= to {
 		n++
 	}
+	l.newest = 0
+	if n > 0 && l.queue[n-1].end() == to {
+		l.newest = l.queue[n-1].newest
+	}
 	c.drop(l, n)
 	l.confirmed, l.offset, l.scannedOf = to, end, nobody
 	l.wanted = max(l.wanted, to)

@@ -2,9 +2,11 @@ package forward
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/batch"
 	"github.com/streamdown/streamdown/delivery"
 	"github.com/streamdown/streamdown/sink"
 )
@@ -16,6 +18,9 @@ func (a *simActor) g() *gateway { return (*gateway)(a) }
 
 func (a *simActor) Read(r Reader, from streamdown.LSN) {
 	g := a.g()
+	if g.s.plant == plantLostRead && g.s.chance(0.02) {
+		return
+	}
 	limit := 1 + g.s.pick(4000)
 	g.s.own(g.s.between(0, 4*time.Millisecond), func() {
 		entries, next, err := g.s.log.read(from, limit)
@@ -57,9 +62,28 @@ func (a *simActor) Disconnect(node int32) {
 }
 
 func (a *simActor) Send(node int32, tag uint64, parcels []sink.Parcel) {
+	if a.s.plant == plantRenumber {
+		a.renumber(parcels)
+	}
 	a.s.oracle.sent(parcels)
 	if p := a.pipes[node]; p == nil || !p.send(tag, parcels) {
 		a.Disconnect(node)
+	}
+}
+
+// renumber is a planted bug: each life of the process begins a new numbering under the old identity.
+func (a *simActor) renumber(parcels []sink.Parcel) {
+	for i := range parcels {
+		p := &parcels[i]
+		h, err := batch.ParseHeader(p.Header[:])
+		if err != nil {
+			return
+		}
+		tp := place(p.TopicPartition)
+		if !a.renumbered[tp] {
+			a.renumbered[tp], a.firsts[tp] = true, h.BaseSequence
+		}
+		batch.Restamp(&p.Header, slices.Concat(p.Header[:], p.Payload), batch.Stamp{ProducerID: h.ProducerID, Epoch: h.ProducerEpoch, BaseSequence: h.BaseSequence - a.firsts[tp]})
 	}
 }
 
@@ -151,6 +175,9 @@ func (a *simActor) Probe() {
 
 func (a *simActor) Confirm(lane streamdown.LaneID, to streamdown.Ordinal, end streamdown.Offset) {
 	a.s.oracle.confirmed(a.s.log.names[lane], to, end)
+	if a.s.plant == plantJump && a.s.chance(0.3) {
+		return // the next one confirms these records too
+	}
 	a.book.Confirm(lane, to, end)
 }
 

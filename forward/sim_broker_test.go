@@ -170,7 +170,7 @@ func (p *simPipe) serve() {
 	}
 	r := p.queue[0]
 	p.busy = true
-	p.s.after(p.s.between(soonest/10, time.Millisecond), func() {
+	p.s.after(p.s.between(soonest/10, p.s.knobs.work), func() {
 		if p.closed || p.life != p.b.life {
 			return
 		}
@@ -275,6 +275,9 @@ func (b *broker) produce(parcels []sink.Parcel, done func([]sink.Answer)) {
 			answers[i] = sink.Answer{Class: classOf(code), Code: code, Base: streamdown.NoOffset, LogStart: streamdown.NoOffset, Message: parcels[i].TopicPartition.String()}
 			if code == 0 {
 				answers[i].Base = base
+				if s.plant == plantOffset && s.chance(0.05) {
+					answers[i].Base++
+				}
 			}
 			if open--; open == 0 {
 				done(answers)

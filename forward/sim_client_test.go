@@ -70,7 +70,7 @@ func newClient(s *sim, id int) *client {
 	if s.chance(0.2) {
 		c.acks = 1
 	}
-	if s.chance(0.15) {
+	if s.chance(s.knobs.old) {
 		c.old = s.knobs.expiry + time.Minute
 	}
 	c.pace = s.between(20*time.Millisecond, 400*time.Millisecond)

@@ -20,6 +20,8 @@ type knobs struct {
 	appendTime                   map[string]bool
 	window, ahead, near, request int
 	far                          time.Duration // the longest that a message mostly takes
+	work                         time.Duration // the longest that a broker takes for a request
+	old                          float64       // share of producers whose timestamps are long past
 	pause                        time.Duration // mean time between faults
 	faults                       []fault
 }
@@ -50,14 +52,16 @@ var allFaults = []fault{
 func drawKnobs(s *sim) knobs {
 	k := knobs{
 		brokers: 1 + s.pick(3), partitions: 1 + s.pick(len(simPartitions)), clients: 1 + s.pick(5),
-		length: s.between(8*time.Second, 30*time.Second),
+		length: s.between(5*time.Second, 20*time.Second),
 		remote: s.chance(0.7), reject: s.chance(0.15), kfake: s.chance(0.15), alone: s.chance(0.3),
 		patience: 1500 * time.Millisecond, clientPatience: s.between(2*time.Second, 8*time.Second),
 		expiry:     []time.Duration{6 * time.Second, 20 * time.Second, 24 * time.Hour}[s.pick(3)],
 		appendTime: map[string]bool{"orders": s.chance(0.2), "audit": s.chance(0.2)},
 		window:     64 << 20, ahead: 16 << 20, near: 32 << 20, request: 1 << 20,
 		far:   []time.Duration{2 * time.Millisecond, 5 * time.Millisecond, 60 * time.Millisecond}[s.pick(3)],
-		pause: s.between(200*time.Millisecond, 3*time.Second),
+		work:  []time.Duration{time.Millisecond, 40 * time.Millisecond}[s.pick(2)],
+		old:   []float64{0, 0.1, 0.6}[s.pick(3)],
+		pause: s.between(100*time.Millisecond, 2*time.Second),
 	}
 	if s.chance(0.4) {
 		k.window, k.ahead, k.near = 300+s.pick(4000), 200+s.pick(1500), s.pick(3000)

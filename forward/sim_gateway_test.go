@@ -14,18 +14,20 @@ import (
 
 // gateway is one life of our process: the real intake, book, catalog and core between the models.
 type gateway struct {
-	s       *sim
-	life    int
-	dead    bool
-	book    *delivery.Book
-	catalog *catalog.Catalog
-	intake  *ingest.Intake
-	core    *Core
-	pipes   map[int32]*simPipe // looked up only
-	pid     int64
-	pidOf   string
-	conns   []*clientConn
-	nanos   time.Duration // makes the intake's clock move on with every look at it
+	s          *sim
+	life       int
+	dead       bool
+	book       *delivery.Book
+	catalog    *catalog.Catalog
+	intake     *ingest.Intake
+	core       *Core
+	pipes      map[int32]*simPipe // looked up only
+	pid        int64
+	pidOf      string
+	conns      []*clientConn
+	firsts     [4]int32 // planted: the first sequence of each partition in this life
+	renumbered [4]bool
+	nanos      time.Duration // makes the intake's clock move on with every look at it
 }
 
 // own runs fn later in the life of the process that is running now; it dies with it.
@@ -89,6 +91,9 @@ func (g *gateway) appended() { g.core.Appended(g.s.now(), g.s.log.durable()) }
 
 func (g *gateway) progress() {
 	mark := g.core.Watermark()
+	if g.s.plant == plantRelease && g.s.chance(0.2) {
+		mark = g.s.log.durable()
+	}
 	g.s.oracle.watermark(g, mark)
 	if e := g.book.ProgressEntry(mark); e != nil {
 		g.append(e)

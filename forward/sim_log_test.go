@@ -51,6 +51,9 @@ func (l *simLog) Append(e *wal.Entry) (streamdown.LSN, error) {
 	l.entries = append(l.entries, own)
 	l.next = own.End()
 	l.write()
+	if l.s.plant == plantRefuseLate && e.Kind == wal.KindBatch && l.s.chance(0.02) {
+		return 0, wal.ErrFull
+	}
 	return e.LSN, nil
 }
 
@@ -86,10 +89,14 @@ func (l *simLog) laneName(id streamdown.LaneID) (streamdown.TopicPartition, bool
 
 // durable is the durable end.
 func (l *simLog) durable() streamdown.LSN {
-	if l.shown == 0 {
+	end := min(l.shown, l.synced)
+	if l.s.plant == plantReadAhead {
+		end = len(l.entries)
+	}
+	if end == 0 {
 		return 0
 	}
-	return l.entries[l.shown-1].End()
+	return l.entries[end-1].End()
 }
 
 // write makes a group of all that was collected, and shows it to the books when it is durable.
@@ -130,7 +137,7 @@ func (l *simLog) show(end int) {
 			b.Apply(&e)
 		}
 	}
-	if l.s.chance(0.05) {
+	if l.s.chance(0.15) {
 		snap := logSnap{entries: l.shown}
 		for _, b := range l.books {
 			snap.states = append(snap.states, b.Snapshot(nil))
@@ -208,13 +215,14 @@ func (l *simLog) read(from streamdown.LSN, limit int) (out []wal.Entry, next str
 	if l.s.chance(0.01) && !l.s.healed {
 		return nil, from, errSimRead
 	}
-	i := sort.Search(l.shown, func(i int) bool { return l.entries[i].LSN >= from })
+	end := l.durable()
+	i := sort.Search(len(l.entries), func(i int) bool { return l.entries[i].LSN >= from })
 	next = from
-	if i < l.shown && l.entries[i].LSN != from {
+	if i < len(l.entries) && l.entries[i].LSN != from {
 		l.s.violate("reading", "no entry begins at %d", from)
 		return nil, from, errSimRead
 	}
-	for size := 0; i < l.shown && size < limit; i++ {
+	for size := 0; i < len(l.entries) && l.entries[i].LSN < end && size < limit; i++ {
 		e := l.entries[i]
 		if l.damaged[e.LSN] {
 			if len(out) > 0 {

@@ -33,15 +33,44 @@ func (l *lane) compare(h *batch.Header, raw []byte, base streamdown.Offset, zero
 	}
 	next, stop := iter.Pull2(batch.Records(raw))
 	defer stop()
-	stored := side{next: next, zero: zero, ordered: true}
+	stored := side{next: next, zero: zero, end: zero + streamdown.Ordinal(h.LastOffsetDelta) + 1}
 	stored.step()
+	l.found = l.found[:0]
 	l.eachRow(from, to, func(r *row, from, to streamdown.Ordinal) {
 		if r.hole {
-			l.say(NotComparable, r.why, from, to, 0, at(from), 0, int64(to-from))
+			l.found = append(l.found, finding{from: from, to: to, verdict: NotComparable, why: r.why})
 			return
 		}
-		l.records(r, &stored, h.LogAppendTime(), from, to, at)
+		l.records(r, &stored, h.LogAppendTime(), from, to)
 	})
+	for stored.ok { // a batch that is broken behind the records that matter is broken
+		stored.step()
+	}
+	for _, f := range l.found {
+		if f.verdict == Rewritten && stored.bad {
+			f.verdict = Altered
+		}
+		l.say(f.verdict, f.why, f.from, f.to, f.lsn, at(f.from), 1, int64(f.to-f.from))
+	}
+}
+
+// finding is a verdict on a part of a stored batch.
+type finding struct {
+	from, to streamdown.Ordinal
+	lsn      streamdown.LSN
+	verdict  Verdict
+	why      Reason
+}
+
+// find adds a verdict on one record, or on more.
+func (l *lane) find(r *row, v Verdict, why Reason, from, to streamdown.Ordinal) {
+	if n := len(l.found); n > 0 {
+		if f := &l.found[n-1]; f.to == from && f.lsn == r.lsn && f.verdict == v && f.why == why {
+			f.to = to
+			return
+		}
+	}
+	l.found = append(l.found, finding{from: from, to: to, lsn: r.lsn, verdict: v, why: why})
 }
 
 // eachRow calls fn with each row that overlaps [from, to), and the overlap.
@@ -54,45 +83,34 @@ func (l *lane) eachRow(from, to streamdown.Ordinal, fn func(r *row, from, to str
 
 // side is the records of a stored batch, one at a time.
 type side struct {
-	next    func() (batch.Record, error, bool)
-	zero    streamdown.Ordinal
-	rec     batch.Record
-	ordinal streamdown.Ordinal // of rec
-	ok      bool               // there is a rec
-	ordered bool               // deltas rose so far
-	bad     error
+	next      func() (batch.Record, error, bool)
+	zero, end streamdown.Ordinal
+	rec       batch.Record
+	ordinal   streamdown.Ordinal // of rec
+	ok        bool               // there is a rec
+	begun     bool
+	bad       bool // it cannot be decoded to its end, or its records have offsets that cannot be
 }
 
 func (s *side) step() {
 	last := s.ordinal
-	had := s.ok
 	var err error
-	s.rec, err, s.ok = s.next()
-	if err != nil {
-		s.ok, s.bad = false, err
-		return
+	if s.rec, err, s.ok = s.next(); err != nil {
+		s.ok, s.bad = false, true // its checksum is right and its records are none: readers cannot have them either
 	}
 	if s.ok {
 		s.ordinal = s.zero + streamdown.Ordinal(s.rec.OffsetDelta)
-		s.ordered = s.ordered && (!had || s.ordinal > last)
+		s.bad = s.bad || s.ordinal < s.zero || s.ordinal >= s.end || s.begun && s.ordinal <= last
+		s.begun = true
 	}
 }
 
 // records compares the records of one row, ordinals [from, to), with a stored batch.
-func (l *lane) records(r *row, stored *side, appendTime bool, from, to streamdown.Ordinal, at func(streamdown.Ordinal) streamdown.Offset) {
+func (l *lane) records(r *row, stored *side, appendTime bool, from, to streamdown.Ordinal) {
 	body, err := l.run.entry(r.lsn, r.size)
 	if err != nil {
-		l.say(NotComparable, LogDamaged, from, to, r.lsn, at(from), 1, int64(to-from))
+		l.find(r, NotComparable, LogDamaged, from, to) // or released since: in any case not there any more
 		return
-	}
-	run := Range{From: from} // of records with the same verdict
-	var why Reason
-	say := func(o streamdown.Ordinal, v Verdict, reason Reason) {
-		if o > run.From && (v != run.Verdict || reason != why) {
-			l.say(run.Verdict, why, run.From, o, r.lsn, at(run.From), 1, int64(o-run.From))
-			run.From = o
-		}
-		run.Verdict, why = v, reason
 	}
 	o := r.ordinal
 	for rec, err := range batch.Records(body) {
@@ -107,26 +125,19 @@ func (l *lane) records(r *row, stored *side, appendTime bool, from, to streamdow
 			stored.step()
 		}
 		switch {
-		case stored.ok && stored.ordinal == o:
-			if stored.ordered && sameRecord(&rec, &stored.rec, appendTime) {
-				say(o, Rewritten, "")
-			} else {
-				say(o, Altered, "")
-			}
-		case stored.bad != nil:
-			say(o, NotComparable, Unreadable)
+		case stored.ok && stored.ordinal == o && sameRecord(&rec, &stored.rec, appendTime):
+			l.find(r, Rewritten, "", o, o+1)
+		case stored.ok && stored.ordinal == o || stored.bad:
+			l.find(r, Altered, "", o, o+1)
 		case l.pin.Compacted:
-			say(o, NotComparable, Compacted)
+			l.find(r, NotComparable, Compacted, o, o+1)
 		default:
-			say(o, Absent, "")
+			l.find(r, Absent, "", o, o+1)
 		}
 		o++
 	}
-	if o > run.From {
-		l.say(run.Verdict, why, run.From, o, r.lsn, at(run.From), 1, int64(o-run.From))
-	}
 	if o < to { // the log's batch cannot be decoded that far, though its checksum is right
-		l.say(NotComparable, LogDamaged, o, to, r.lsn, at(o), 1, int64(to-o))
+		l.find(r, NotComparable, LogDamaged, max(o, from), to)
 	}
 }
 

@@ -68,6 +68,8 @@ type lane struct {
 	skipped streamdown.Offset  // as in gap
 	done    bool               // all up to the pinned end was read
 
+	found []finding // of one stored batch
+
 	sums Sums
 	open [verdicts]Range // not yet reported, to be merged with what follows
 }
@@ -89,9 +91,8 @@ func (l *lane) begin(damaged bool) {
 	// All that the log keeps was sent behind what was confirmed when its oldest state was written, if that is known.
 	l.at = l.pin.Start
 	old, ok := books.oldest[l.id]
-	whole := l.run.restored <= l.run.cfg.Log.First()
 	switch {
-	case !whole || len(l.bindings) == 0:
+	case !l.trusted() || len(l.bindings) == 0:
 	case ok && old.Bound && l.leadsHere(&old.Binding):
 		if old.Offset != streamdown.NoOffset {
 			l.at = old.Offset
@@ -121,7 +122,7 @@ func (l *lane) push(e *wal.Entry, why Reason) {
 	if !l.started {
 		l.started = true
 		end = e.Ordinal
-		if l.run.restored <= l.run.cfg.Log.First() || why == Released {
+		if l.trusted() {
 			end = min(end, l.run.books.oldest[l.id].End)
 		}
 		l.first, l.next, l.tip = end, end, end
@@ -161,8 +162,31 @@ func (l *lane) window(ctx context.Context, to streamdown.Ordinal) error {
 	}
 	l.miss(to)
 	l.rows = l.rows[:0]
+	if n := len(l.gaps); n > maxGaps {
+		for i := range n - maxGaps/2 {
+			if err := l.settle(ctx, &l.gaps[i]); err != nil {
+				return err
+			}
+		}
+		l.gaps = slices.Delete(l.gaps, 0, n-maxGaps/2)
+	}
 	return nil
 }
+
+// last is the final window: what the log should hold and does not, and the rest of the partition.
+func (l *lane) last(ctx context.Context, why Reason) error {
+	if !l.started && l.trusted() {
+		l.first = min(l.end, l.run.books.oldest[l.id].End)
+		l.next, l.tip = l.first, l.first
+	}
+	if l.next < l.end {
+		l.rows = append(l.rows, row{ordinal: l.next, count: int64(l.end - l.next), hole: true, why: why})
+	}
+	return l.window(ctx, l.end)
+}
+
+// trusted reports whether the oldest state says where the lane stood before the first entry kept.
+func (l *lane) trusted() bool { return l.run.restored <= l.run.cfg.Log.First() }
 
 // pass notes that the target goes on at an offset.
 func (l *lane) pass(at streamdown.Offset) {

@@ -72,6 +72,7 @@ type run struct {
 	lanes map[streamdown.LaneID]*lane
 	order []*lane // by topic and partition
 	rows  int     // held
+	hole  Reason  // why ordinals are missing in the log, where they are
 	rep   Report
 	// restored is where the oldest whole state stands. It is the log's first position unless that state is damaged.
 	restored streamdown.LSN
@@ -160,9 +161,8 @@ func (r *run) pin(ctx context.Context) error {
 func (r *run) compare(ctx context.Context, end streamdown.LSN) error {
 	var c wal.Chunk
 	first := r.cfg.Log.First()
-	hole := LogDamaged // why ordinals are missing, if any are
-	if first > r.restored {
-		hole = Released
+	if r.hole = LogDamaged; first > r.restored {
+		r.hole = Released
 	}
 	for at := first; at < end; at = c.Next {
 		if err := ctx.Err(); err != nil {
@@ -173,12 +173,12 @@ func (r *run) compare(ctx context.Context, end streamdown.LSN) error {
 		switch {
 		case errors.As(err, &bad):
 			r.rep.LogDamage++
-			hole = LogDamaged
+			r.hole = LogDamaged
 			continue
 		case errors.Is(err, wal.ErrReleased):
 			// By the process that owns the log, while we were reading.
 			if c.Next = r.cfg.Log.First(); r.rep.LogDamage == 0 {
-				hole = Released
+				r.hole = Released
 			}
 			continue
 		case err != nil:
@@ -194,7 +194,7 @@ func (r *run) compare(ctx context.Context, end streamdown.LSN) error {
 				break
 			}
 			if l := r.lanes[e.Lane]; l != nil && e.Kind == wal.KindBatch {
-				l.push(e, hole)
+				l.push(e, r.hole)
 				r.rows++
 			}
 		}
@@ -226,7 +226,7 @@ func (r *run) flush(ctx context.Context) error {
 
 func (r *run) finish(ctx context.Context) error {
 	for _, l := range r.order {
-		if err := l.window(ctx, l.end); err != nil { // what follows the lane's last batch in the partition
+		if err := l.last(ctx, r.hole); err != nil {
 			return err
 		}
 		if err := l.close(ctx); err != nil {

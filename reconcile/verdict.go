@@ -60,7 +60,6 @@ const (
 	Forgotten  Reason = "sent under an identity that the log does not remember"
 	OtherTopic Reason = "sent to a topic or cluster that is not the one there now"
 	NoTopic    Reason = "the topic does not exist at the target"
-	Unreadable Reason = "the target's batch cannot be decoded"
 )
 
 // Expected reports whether the reason follows from what log and topic are set to keep.

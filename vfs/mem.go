@@ -4,109 +4,78 @@ import (
 	"fmt"
 	"io"
 	iofs "io/fs"
-	"math/rand/v2"
 	"path/filepath"
 	"sort"
 	"sync"
 )
 
-// Op names an operation for fault injection.
-type Op string
-
-// Operations that a fault can be injected into.
-const (
-	OpCreate  Op = "create"
-	OpOpen    Op = "open"
-	OpWrite   Op = "write"
-	OpSync    Op = "sync"
-	OpRead    Op = "read"
-	OpRename  Op = "rename"
-	OpRemove  Op = "remove"
-	OpSyncDir Op = "syncdir"
-)
-
 // Mem is a disk in memory that keeps what is durable apart from what is only written, so that a crash can be shown.
 // It models files and one level of names: a name points to an inode; content is durable by Sync, names by SyncDir.
+// Every operation can be made to fail ([Mem.Inject], [Mem.SetSpace]), the power can be cut at any of them
+// ([Mem.CrashAt], [Mem.Crash], [Mem.Kill]) and what lies on it can rot ([Mem.Change], [Mem.Stale], [Mem.Distort]).
+// It draws no chance of its own: the same calls with the same seeds give the same bytes.
 type Mem struct {
-	mu sync.Mutex // guards the following
-	// names is what a running process sees, durable is what a crash leaves.
-	names, durable map[string]*inode
-	locks          map[string]bool
-	fault          func(op Op, name string) error
+	mu    sync.Mutex // guards the following
+	names map[string]*entry
+	locks map[string]bool
+	faults
+}
+
+// An entry is what a name points to now, and what a crash may find it pointing to.
+type entry struct {
+	now *inode // nil: there is no such file
+	// past is what the name pointed to since the last SyncDir that worked. The first is durable, the last is now; a
+	// crash leaves any one of them, for each name its own.
+	past []pointing
+	// stuck is the length of past when a SyncDir failed: as with Sync, a later one proves nothing for what was tried.
+	stuck int
+}
+
+type pointing struct {
+	ino *inode
+	op  int    // the operation that made it so
+	to  string // for a name that a rename took away: the name that has to have the file before this one may lose it
 }
 
 type inode struct {
-	data   []byte
-	synced int // bytes of data that are durable
+	data   []byte   // what a running process reads
+	synced int      // below this the bytes are on the disk, but for those in lost
+	clean  int      // from synced to here a failed sync marked pages clean: nobody will write them any more
+	writes []int    // where each write since the last sync that worked ended
+	lost   []extent // below synced; never written back because a sync of them failed: the disk has zeros, perhaps
 }
+
+type extent struct{ from, to int }
 
 // NewMem returns an empty disk.
 func NewMem() *Mem {
-	return &Mem{names: map[string]*inode{}, durable: map[string]*inode{}, locks: map[string]bool{}}
+	return &Mem{names: map[string]*entry{}, locks: map[string]bool{}, faults: faults{space: -1}}
 }
 
-// Inject sets a function that is asked before every operation; an error it returns is the operation's. A failed
-// Sync marks nothing durable. Nil ends injection.
-func (m *Mem) Inject(f func(op Op, name string) error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.fault = f
-}
-
-// Crash returns the disk as a power cut leaves it. Of each file's unsynced tail a random part of its bytes survives,
-// and a name change that no SyncDir covered survives or not; rng decides. A nil rng drops all that is not durable.
-func (m *Mem) Crash(rng *rand.Rand) *Mem {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	c := NewMem()
-	all := map[string]bool{}
-	for n := range m.names {
-		all[n] = true
-	}
-	for n := range m.durable {
-		all[n] = true
-	}
-	sorted := make([]string, 0, len(all))
-	for n := range all {
-		sorted = append(sorted, n)
-	}
-	sort.Strings(sorted)
-	for _, n := range sorted {
-		ino := m.durable[n]
-		if now := m.names[n]; now != ino && rng != nil && rng.IntN(2) == 0 {
-			ino = now
-		}
-		if ino == nil {
-			continue
-		}
-		keep := ino.synced
-		if tail := len(ino.data) - keep; tail > 0 && rng != nil {
-			keep += rng.IntN(tail + 1)
-		}
-		copied := &inode{data: append([]byte(nil), ino.data[:keep]...), synced: keep}
-		c.names[n], c.durable[n] = copied, copied
-	}
-	return c
-}
-
-// Change gives f the bytes of a file to damage in place or to shorten; what it returns is the file's content.
-func (m *Mem) Change(name string, f func([]byte) []byte) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if ino := m.names[name]; ino != nil {
-		ino.data = f(append([]byte(nil), ino.data...))
-		ino.synced = min(ino.synced, len(ino.data))
-	}
-}
-
-func (m *Mem) checkLocked(op Op, name string) error {
-	if m.fault == nil {
-		return nil
-	}
-	if err := m.fault(op, name); err != nil {
-		return &iofs.PathError{Op: string(op), Path: name, Err: err}
+func (m *Mem) lookupLocked(name string) *inode {
+	if e := m.names[name]; e != nil {
+		return e.now
 	}
 	return nil
+}
+
+// pointLocked lets name point to ino, until a SyncDir on disk perhaps only.
+func (m *Mem) pointLocked(name string, ino *inode, to string) {
+	e := m.names[name]
+	if e == nil {
+		e = &entry{past: make([]pointing, 1, 4)}
+		m.names[name] = e
+	}
+	m.used += int64(size(ino) - size(e.now))
+	e.now = ino
+	e.past = append(e.past, pointing{ino, m.ops, to})
+}
+
+func size(ino *inode) int {
+	if ino == nil {
+		return 0
+	}
+	return len(ino.data)
 }
 
 type memFile struct {
@@ -117,27 +86,30 @@ type memFile struct {
 
 // Create makes a new file.
 func (m *Mem) Create(name string) (File, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.checkLocked(OpCreate, name); err != nil {
-		return nil, err
+	v, unlock := m.begin(OpCreate, name, 0)
+	defer unlock()
+	if !v.took {
+		return nil, v.err
 	}
-	if m.names[name] != nil {
+	if m.lookupLocked(name) != nil {
 		return nil, &iofs.PathError{Op: "create", Path: name, Err: iofs.ErrExist}
 	}
 	ino := &inode{}
-	m.names[name] = ino
+	m.pointLocked(name, ino, "")
+	if v.err != nil {
+		return nil, v.err
+	}
 	return &memFile{m, name, ino}, nil
 }
 
 // Open opens a file for reading.
 func (m *Mem) Open(name string) (File, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.checkLocked(OpOpen, name); err != nil {
-		return nil, err
+	v, unlock := m.begin(OpOpen, name, 0)
+	defer unlock()
+	if v.err != nil {
+		return nil, v.err
 	}
-	ino := m.names[name]
+	ino := m.lookupLocked(name)
 	if ino == nil {
 		return nil, &iofs.PathError{Op: "open", Path: name, Err: iofs.ErrNotExist}
 	}
@@ -146,41 +118,45 @@ func (m *Mem) Open(name string) (File, error) {
 
 // Rename renames a file.
 func (m *Mem) Rename(oldname, newname string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.checkLocked(OpRename, oldname); err != nil {
-		return err
+	v, unlock := m.begin(OpRename, oldname, 0)
+	defer unlock()
+	if !v.took {
+		return v.err
 	}
-	ino := m.names[oldname]
+	ino := m.lookupLocked(oldname)
 	if ino == nil {
 		return &iofs.PathError{Op: "rename", Path: oldname, Err: iofs.ErrNotExist}
 	}
-	delete(m.names, oldname)
-	m.names[newname] = ino
-	return nil
+	m.pointLocked(newname, ino, "")
+	m.pointLocked(oldname, nil, newname)
+	return v.err
 }
 
 // Remove removes a file.
 func (m *Mem) Remove(name string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.checkLocked(OpRemove, name); err != nil {
-		return err
+	v, unlock := m.begin(OpRemove, name, 0)
+	defer unlock()
+	if !v.took {
+		return v.err
 	}
-	if m.names[name] == nil {
+	if m.lookupLocked(name) == nil {
 		return &iofs.PathError{Op: "remove", Path: name, Err: iofs.ErrNotExist}
 	}
-	delete(m.names, name)
-	return nil
+	m.pointLocked(name, nil, "")
+	return v.err
 }
 
 // List lists a directory.
 func (m *Mem) List(dir string) ([]string, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.dead {
+		return nil, &iofs.PathError{Op: "list", Path: dir, Err: ErrCrashed}
+	}
+	dir = filepath.Clean(dir)
 	var names []string
-	for n := range m.names {
-		if filepath.Dir(n) == filepath.Clean(dir) {
+	for n, e := range m.names {
+		if e.now != nil && filepath.Dir(n) == dir {
 			names = append(names, filepath.Base(n))
 		}
 	}
@@ -193,23 +169,23 @@ func (m *Mem) MkdirAll(string) error { return nil }
 
 // SyncDir makes the names in dir durable.
 func (m *Mem) SyncDir(dir string) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if err := m.checkLocked(OpSyncDir, dir); err != nil {
-		return err
-	}
+	v, unlock := m.begin(OpSyncDir, dir, 0)
+	defer unlock()
 	dir = filepath.Clean(dir)
-	for n := range m.durable {
-		if filepath.Dir(n) == dir && m.names[n] == nil {
-			delete(m.durable, n)
+	for n, e := range m.names {
+		switch {
+		case len(e.past) == 1 || filepath.Dir(n) != dir:
+		case !v.took && v.err != nil:
+			e.stuck = len(e.past)
+		case v.took && len(e.past) > e.stuck:
+			e.past = append(e.past[:0], e.past[len(e.past)-1])
+			e.stuck = 0
+			if e.now == nil {
+				delete(m.names, n)
+			}
 		}
 	}
-	for n, ino := range m.names {
-		if filepath.Dir(n) == dir {
-			m.durable[n] = ino
-		}
-	}
-	return nil
+	return v.err
 }
 
 type memLock struct {
@@ -221,6 +197,9 @@ type memLock struct {
 func (m *Mem) Lock(name string) (io.Closer, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.dead {
+		return nil, &iofs.PathError{Op: "lock", Path: name, Err: ErrCrashed}
+	}
 	if m.locks[name] {
 		return nil, fmt.Errorf("%s: %w", name, ErrLocked)
 	}
@@ -236,46 +215,62 @@ func (l memLock) Close() error {
 }
 
 func (f *memFile) Write(b []byte) (int, error) {
-	f.m.mu.Lock()
-	defer f.m.mu.Unlock()
-	if err := f.m.checkLocked(OpWrite, f.name); err != nil {
-		// A failed write may have written a part: half of it, so that a reader of the file meets a torn entry.
-		f.ino.data = append(f.ino.data, b[:len(b)/2]...)
-		return len(b) / 2, err
+	v, unlock := f.m.begin(OpWrite, f.name, len(b))
+	defer unlock()
+	if v.n > 0 {
+		f.ino.data = append(f.ino.data, b[:v.n]...)
+		f.ino.writes = append(f.ino.writes, len(f.ino.data))
+		f.m.used += int64(v.n)
 	}
-	f.ino.data = append(f.ino.data, b...)
-	return len(b), nil
+	if v.err == nil {
+		return len(b), nil // a lie, when fewer were taken
+	}
+	return v.n, v.err
 }
 
 func (f *memFile) ReadAt(b []byte, off int64) (int, error) {
-	f.m.mu.Lock()
-	defer f.m.mu.Unlock()
-	if err := f.m.checkLocked(OpRead, f.name); err != nil {
-		return 0, err
+	v, unlock := f.m.begin(OpRead, f.name, 0)
+	defer unlock()
+	if v.err != nil {
+		return 0, v.err
 	}
 	if off >= int64(len(f.ino.data)) {
 		return 0, io.EOF
 	}
 	n := copy(b, f.ino.data[off:])
+	if f.m.distort != nil {
+		f.m.distort(f.name, off, b[:n])
+	}
 	if n < len(b) {
 		return n, io.EOF
 	}
 	return n, nil
 }
 
+// Sync makes the file's bytes durable. One that fails leaves its pages marked clean, as Linux does ("fsyncgate"): they
+// can be read until they are evicted, and no later Sync writes them.
 func (f *memFile) Sync() error {
-	f.m.mu.Lock()
-	defer f.m.mu.Unlock()
-	if err := f.m.checkLocked(OpSync, f.name); err != nil {
-		return err
+	v, unlock := f.m.begin(OpSync, f.name, 0)
+	defer unlock()
+	switch ino := f.ino; {
+	case v.took:
+		if ino.clean > ino.synced {
+			ino.lost = append(ino.lost, extent{ino.synced, ino.clean})
+		}
+		ino.synced, ino.clean = len(ino.data), len(ino.data)
+		ino.writes = ino.writes[:0]
+	case v.err != nil && !f.m.dead:
+		ino.clean = len(ino.data)
 	}
-	f.ino.synced = len(f.ino.data)
-	return nil
+	return v.err
 }
 
 func (f *memFile) Size() (int64, error) {
 	f.m.mu.Lock()
 	defer f.m.mu.Unlock()
+	if f.m.dead {
+		return 0, &iofs.PathError{Op: "stat", Path: f.name, Err: ErrCrashed}
+	}
 	return int64(len(f.ino.data)), nil
 }
 

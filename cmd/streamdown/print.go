@@ -50,6 +50,15 @@ func plain(s string) string {
 	return quoted[1 : len(quoted)-1]
 }
 
+// plainLines is plain for a text of several lines.
+func plainLines(s string) string {
+	lines := strings.Split(s, "\n")
+	for i := range lines {
+		lines[i] = plain(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
 // seconds writes a number of seconds that may not be known.
 func seconds(s *float64) string {
 	if s == nil {

@@ -41,7 +41,10 @@ func run(ctx context.Context, o *options, log *slog.Logger) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	context.AfterFunc(ctx, stop) // the second signal ends the process
+	context.AfterFunc(ctx, func() {
+		stop() // from now on a signal does what it does to any process
+		log.Info("stopping; a second signal ends the process at once")
+	})
 	n, err := node.Open(node.Options{Config: cfg, Version: build(), Logger: log})
 	if errors.Is(err, vfs.ErrLocked) {
 		return &exitError{

@@ -45,7 +45,7 @@ const patience = 30 * time.Second
 //	exits CODE PROGRAM ARGS...   the program ends with exactly this code
 //	until PATTERN PROGRAM ARGS.. run it again and again until its output matches
 //	serve NAME ARGS...           streamdown run ARGS in the background; sets KAFKA and HTTP to where it listens
-//	end NAME SIGNAL CODE        end it; what it logged is in NAME.log
+//	end NAME SIGNAL CODE        end it with INT, TERM, KILL or INT TWICE; what it logged is in NAME.log
 //	broker start|stop            an embedded broker (no Kafka) at BROKER, with topics orders and clicks, 2 partitions each
 //	produce ADDR TOPIC N         send so many records and see them acked
 //	flip FILE POSITION           change one byte; a negative position counts from the end
@@ -114,10 +114,11 @@ func until(ts *testscript.TestScript, _ bool, args []string) {
 
 // process is a streamdown that runs in the background.
 type process struct {
-	cmd  *exec.Cmd
-	mu   sync.Mutex // guards log
-	log  bytes.Buffer
-	done chan struct{} // its output has ended
+	cmd      *exec.Cmd
+	mu       sync.Mutex // guards log
+	log      bytes.Buffer
+	stopping chan struct{} // it took a signal
+	done     chan struct{} // its output has ended
 }
 
 var serving = regexp.MustCompile(`kafka=(\S+) http=(\S+)`)
@@ -131,7 +132,7 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 			}
 		}
 	}
-	p := &process{cmd: exec.Command(path, append([]string{"run"}, args[1:]...)...), done: make(chan struct{})}
+	p := &process{cmd: exec.Command(path, append([]string{"run"}, args[1:]...)...), stopping: make(chan struct{}), done: make(chan struct{})}
 	p.cmd.Dir, p.cmd.Env = ts.MkAbs("."), append(os.Environ(), "BROKER="+ts.Getenv("BROKER"))
 	pipe, err := p.cmd.StderrPipe()
 	ts.Check(err)
@@ -146,6 +147,9 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 			p.mu.Unlock()
 			if m := serving.FindStringSubmatch(s.Text()); m != nil {
 				up <- m
+			}
+			if strings.Contains(s.Text(), "stopping; ") {
+				close(p.stopping)
 			}
 		}
 	}()
@@ -169,8 +173,15 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 
 func end(ts *testscript.TestScript, _ bool, args []string) {
 	p := on(ts).processes[args[0]]
-	sig := map[string]os.Signal{"INT": os.Interrupt, "TERM": syscall.SIGTERM, "KILL": os.Kill}[args[1]]
-	ts.Check(p.cmd.Process.Signal(sig))
+	signals := map[string][]os.Signal{
+		"INT": {os.Interrupt}, "TERM": {syscall.SIGTERM}, "KILL": {os.Kill}, "TWICE": {os.Interrupt, os.Interrupt},
+	}[args[1]]
+	for i, sig := range signals {
+		if i > 0 {
+			<-p.stopping
+		}
+		ts.Check(p.cmd.Process.Signal(sig))
+	}
 	select {
 	case <-p.done:
 	case <-time.After(patience):

@@ -74,8 +74,10 @@ func TestStatusPages(t *testing.T) {
 			s.Log.Damage = []api.Range{{From: 4096, To: 5000}}
 			s.Lanes[0].Lost = []api.Lost{{From: 100, To: 103}}
 		},
-		"stuck":   func(s *api.Status) { s.Ready, s.NotReady = false, "the log cannot be written: no space left on device" },
-		"unknown": func(s *api.Status) { *s = api.Status{Ready: true, Target: api.Target{Name: "primary", Breaker: "unknown"}} },
+		"stuck": func(s *api.Status) { s.Ready, s.NotReady = false, "the log cannot be written: no space left on device" },
+		"unknown": func(s *api.Status) {
+			*s = api.Status{Ready: true, Target: api.Target{Name: "primary", Breaker: "unknown"}}
+		},
 		"hostile": func(s *api.Status) {
 			s.Lanes[0].Topic, s.Lanes[0].State = "a\x1b[2J", "\x07"
 			s.Target.ClusterID = api.Known("\x1b]0;owned\x07")

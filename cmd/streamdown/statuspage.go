@@ -18,7 +18,7 @@ func writeStatus(w io.Writer, s *api.Status, paint ui.Paint) {
 	t, r := &s.Target, &s.Records
 	fmt.Fprintf(w, "%s\n\n", headline(s, paint))
 	rows := []string{
-		row("RECORDS", fmt.Sprintf("%s accepted, %s confirmed in %s", ui.Exact(r.Accepted), ui.Exact(r.Confirmed), since(s.Now, s.StartedAt))),
+		row("RECORDS", fmt.Sprintf("%s accepted, %s confirmed since the start %s ago", ui.Exact(r.Accepted), ui.Exact(r.Confirmed), since(s.Now, s.StartedAt))),
 		row("BACKLOG", backlog(r)),
 		row("TARGET", target(s, paint)),
 		row("LOG", logLine(s)),
@@ -42,7 +42,7 @@ func headline(s *api.Status, paint ui.Paint) string {
 	case len(s.Log.Damage) > 0 || lostRecords(s) > 0:
 		return paint.Bad("DAMAGED") + "  producers are acked; part of the log cannot be read (below)"
 	case s.Target.Breaker == "open" || s.Target.Breaker == "half_open":
-		return paint.Bad("TARGET AWAY") + "  producers are acked; " + count(s.Records.Backlog, "record") + " safe in the log"
+		return paint.Bad("TARGET AWAY") + "  " + count(s.Records.Backlog, "record") + " safe in the log; producers are acked, but for streams with when_isolated: reject"
 	case s.Target.Breaker != "closed":
 		return "TARGET NOT KNOWN  producers are acked"
 	case stopped(s) > 0:

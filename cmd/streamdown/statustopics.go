@@ -31,7 +31,7 @@ func writeTopics(w io.Writer, s *api.Status) {
 	}
 	table(w, lines...)
 	if n := len(rows) - maxTopics; n > 0 {
-		fmt.Fprintf(w, "... and %s more with smaller backlogs; --format json has all\n", count(n, "topic"))
+		fmt.Fprintf(w, "... and %s with smaller backlogs; --format json has all\n", count(n, "more topic"))
 	}
 }
 

@@ -33,7 +33,7 @@ it is clean, 4 if it is damaged, 6 if there was nothing to check or it could not
 			if o.json() {
 				err = printJSON(o.out, rep, false)
 			} else {
-				_, err = fmt.Fprintln(o.out, rep.String())
+				_, err = fmt.Fprintln(o.out, plainLines(rep.String()))
 			}
 			return outcome(err, rep.Exit())
 		},

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// beat is how often records are granted. Fewer and larger grants make larger batches.
-const beat = 10 * time.Millisecond
+// beat is how often records are granted. Clients compress batches, and send one that would not get smaller as it is:
+// a batch of one or two records seldom does.
+const beat = 50 * time.Millisecond
 
 // unpaced is how many records a partition is granted at once when there is no rate to keep.
 const unpaced = 500

@@ -16,22 +16,22 @@ const (
 	maxDuring = rate * 4 // sent while it lasts
 )
 
-// breakThings draws and makes the round's faults. Each round kills Kafka and, if there is one, the gateway; what else and
-// when follows from the seed.
+// breakThings makes the round's faults: each kind once, or, with Kafka alone, its kill twice. Their order and when they
+// come follow from the seed.
 func (r *round) breakThings(ctx context.Context) error {
-	kinds := []func(context.Context) error{r.killKafka}
+	kinds := []func(context.Context) error{r.killKafka, r.killKafka}
 	if r.gateway != nil {
-		kinds = append(kinds, r.killGateway, r.killBoth)
+		kinds = []func(context.Context) error{r.killKafka, r.killGateway, r.killBoth}
 		r.rng.Shuffle(len(kinds), func(i, k int) { kinds[i], kinds[k] = kinds[k], kinds[i] })
 	}
-	for i := range faults {
+	for _, kill := range kinds {
 		if err := r.acked(ctx, 100+r.rng.IntN(maxBefore)); err != nil {
 			return err
 		}
 		if err := moment(ctx, time.Duration(r.rng.IntN(int(50*time.Millisecond)))); err != nil {
 			return err
 		}
-		if err := kinds[i%len(kinds)](ctx); err != nil {
+		if err := kill(ctx); err != nil {
 			return err
 		}
 		for _, l := range r.lanes {

@@ -24,7 +24,6 @@ import (
 const (
 	partitions = 3
 	rate       = 400 // records per second of each of the six loads
-	faults     = 3   // per round
 )
 
 var (
@@ -78,7 +77,7 @@ func (r *round) run(ctx context.Context, t *testing.T) {
 			l.spec = load.Spec{
 				Client: client, Bootstrap: r.bootstrap, Topic: l.name, Partitions: partitions,
 				Producer: uint32(100 * len(r.lanes)), Incarnation: uint32(r.number), Idempotent: idempotent,
-				Compression: codecs[l.codec], Size: 150 + r.rng.IntN(1000), Rate: rate, Stop: stop,
+				Compression: codecs[l.codec], Size: 150 + r.rng.IntN(350), Rate: rate, Stop: stop,
 				Dir: filepath.Join(r.dir, l.name), Classpath: r.kafka.Classpath(), Journal: l.journal,
 			}
 			if !idempotent {
