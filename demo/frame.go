@@ -95,11 +95,9 @@ func (s *show) path(now time.Time, p ui.Paint, acked, read float64) []string {
 			ui.Exact(s.status.Records.Confirmed)+" confirmed", ui.Exact(last.read)+" read"),
 	}
 	for i, box := range boxes {
-		gaps, middle := strings.Repeat(" ", arrow), strings.Repeat(" ", arrow)
-		if i == len(boxes)-1 {
-			gaps, middle = "", ""
-		} else {
-			middle = arrows[i]
+		gaps, middle := "", "" // behind the last box
+		if i < len(arrows) {
+			gaps, middle = strings.Repeat(" ", arrow), arrows[i]
 		}
 		lines[1] += "┌" + strings.Repeat("─", boxWidth-2) + "┐" + gaps
 		lines[5] += "└" + strings.Repeat("─", boxWidth-2) + "┘" + gaps

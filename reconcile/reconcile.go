@@ -59,12 +59,21 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	r := run{cfg: cfg, books: newLedger(), lanes: map[streamdown.LaneID]*lane{}}
-	if err := r.run(ctx); err != nil {
-		return nil, fmt.Errorf("reconcile log %s: %w", cfg.Log.ID(), err)
+	for try := 1; ; try++ {
+		r := run{cfg: cfg, books: newLedger(), lanes: map[streamdown.LaneID]*lane{}}
+		err := r.run(ctx)
+		if err == nil {
+			return &r.rep, nil
+		}
+		if try == tries || !errors.Is(err, wal.ErrReleased) || ctx.Err() != nil {
+			return nil, fmt.Errorf("reconcile log %s: %w", cfg.Log.ID(), err)
+		}
 	}
-	return &r.rep, nil
 }
+
+// tries is how often a comparison begins anew because the process that owns the log released what was to be read next
+// before the identities in it were known. Once is rare: all that was kept at the start must have gone meanwhile.
+const tries = 5
 
 type run struct {
 	cfg   Config
@@ -107,17 +116,12 @@ func (r *run) run(ctx context.Context) error {
 
 // load restores the books from the oldest whole state and applies all that follows.
 func (r *run) load(ctx context.Context) (end streamdown.LSN, damaged bool, err error) {
-	for {
-		if r.restored, err = r.cfg.Log.Restore(r.books); err != nil {
-			return 0, false, err
-		}
-		end, err = r.cfg.Log.Walk(ctx, r.restored, func(e *wal.Entry) error { r.books.Apply(e); return nil })
-		if errors.Is(err, wal.ErrReleased) {
-			continue // by the process that owns the log: its oldest state is another one now
-		}
-		damaged, err = tolerate(err)
-		return end, damaged, err
+	if r.restored, err = r.cfg.Log.Restore(r.books); err != nil {
+		return 0, false, err
 	}
+	end, err = r.cfg.Log.Walk(ctx, r.restored, func(e *wal.Entry) error { r.books.Apply(e); return nil })
+	damaged, err = tolerate(err)
+	return end, damaged, err
 }
 
 // tolerate takes damage in the log for what it is, no reason to stop.

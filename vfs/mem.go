@@ -175,7 +175,7 @@ func (m *Mem) SyncDir(dir string) error {
 	for n, e := range m.names {
 		switch {
 		case len(e.past) == 1 || filepath.Dir(n) != dir:
-		case !v.took && v.err != nil:
+		case !v.took && v.err != nil && !m.dead:
 			e.stuck = len(e.past)
 		case v.took && len(e.past) > e.stuck:
 			e.past = append(e.past[:0], e.past[len(e.past)-1])

@@ -276,6 +276,9 @@ func (r *Reader) LaneName(id streamdown.LaneID) (streamdown.TopicPartition, bool
 
 // Restore gives the books the oldest state that is whole, and returns the LSN of the entry that follows it.
 func (r *Reader) Restore(books ...Book) (streamdown.LSN, error) {
+	if _, err := r.refresh(); err != nil { // the oldest may have been released since
+		return 0, err
+	}
 	var errs []error
 	for _, s := range r.segments {
 		state, err := r.state(s)
@@ -289,7 +292,11 @@ func (r *Reader) Restore(books ...Book) (streamdown.LSN, error) {
 			errs = append(errs, err)
 		}
 	}
-	return 0, fmt.Errorf("no segment has a whole header and state: %w", errors.Join(errs...))
+	err := fmt.Errorf("no segment has a whole header and state: %w", errors.Join(errs...))
+	if vfs.IsNotExist(err) { // released while we looked
+		err = fmt.Errorf("%w: %w", ErrReleased, err)
+	}
+	return 0, err
 }
 
 // Close closes what is open.
@@ -537,6 +544,9 @@ func Load(ctx context.Context, fs vfs.FS, dir string, books ...Book) (streamdown
 func (r *Reader) Load(ctx context.Context, books ...Book) (end streamdown.LSN, err error) {
 	for {
 		from, err := r.Restore(books...)
+		if errors.Is(err, ErrReleased) && ctx.Err() == nil {
+			continue
+		}
 		if err != nil {
 			return 0, fmt.Errorf("load log in %s: %w", r.dir, err)
 		}

@@ -17,8 +17,12 @@ import (
 // firstLSN is where a new log begins: not at zero, so that a forgotten position is never a valid one.
 const firstLSN streamdown.LSN = 64
 
-// recover finds the log's end, restores the books and begins a new segment there. It writes nothing but that segment
-// and copies of what it cuts off, so it can be interrupted and repeated at any point.
+// recover finds the log's end, restores the books and begins a new segment. It writes nothing but that segment and
+// copies of what it cuts off, so it can be interrupted and repeated at any point.
+//
+// What lies above the highest mark was perhaps never synced: its process may have died before it could, or have been
+// told that its sync failed, and the page cache shows it all the same, even after another sync that reports success.
+// Books must not see it before it is durable, so it is written again: the new segment begins at the mark, with a copy.
 func (l *Log) recover() (*Recovery, error) {
 	began := time.Now()
 	man, err := l.loadManifest()
@@ -29,6 +33,7 @@ func (l *Log) recover() (*Recovery, error) {
 		return nil, err
 	}
 	rec := &Recovery{}
+	var tail []byte // the entries above the highest mark
 	if len(l.segments) == 0 {
 		if man != nil {
 			return nil, fmt.Errorf("the manifest names log %s with durable data up to %d, but there is no segment: "+
@@ -42,7 +47,7 @@ func (l *Log) recover() (*Recovery, error) {
 		if man != nil {
 			l.id = man.Log
 		}
-		if err := l.replay(rec, man); err != nil {
+		if tail, err = l.replay(rec, man); err != nil {
 			return nil, err
 		}
 	}
@@ -51,10 +56,12 @@ func (l *Log) recover() (*Recovery, error) {
 	if n := len(l.segments); n > 0 {
 		number = l.segments[n-1].number + 1
 	}
-	l.durable.Store(uint64(l.next))
-	if _, err := l.newSegment(number, l.next); err != nil {
+	first := l.next - streamdown.LSN(len(tail))
+	if _, err := l.newSegment(number, first, tail); err != nil {
 		return nil, err
 	}
+	l.apply(tail, first)
+	l.durable.Store(uint64(l.next))
 	if man == nil {
 		if err := l.writeManifest(); err != nil {
 			return nil, err
@@ -103,36 +110,37 @@ func (l *Log) listSegments() error {
 	return nil
 }
 
-// replay restores the newest whole state and applies what follows it.
-func (l *Log) replay(rec *Recovery, man *manifest) error {
+// replay restores the newest whole state and applies what follows it up to the highest mark. It returns the entries
+// above that, which go up to l.next.
+func (l *Log) replay(rec *Recovery, man *manifest) (tail []byte, err error) {
 	base := -1
 	for i := len(l.segments) - 1; i >= 0 && base < 0; i-- {
 		s := l.segments[i]
 		f, err := l.cfg.FS.Open(s.path)
 		if err != nil {
-			return fmt.Errorf("open %s: %w", s.name, err)
+			return nil, fmt.Errorf("open %s: %w", s.name, err)
 		}
 		h, state, err := readState(f, l.id)
 		f.Close()
 		switch {
 		case errors.Is(err, errNewer):
-			return fmt.Errorf("%s: %w: start that version, or restore a backup of the directory", s.name, err)
+			return nil, fmt.Errorf("%s: %w: start that version, or restore a backup of the directory", s.name, err)
 		case err != nil:
 			rec.Damage = append(rec.Damage, &CorruptError{Segment: s.name, From: s.first, To: s.first, Err: err})
 			continue
 		case h.number != s.number || h.first != s.first:
-			return fmt.Errorf("%s: its header says segment %d at %d: the file was renamed", s.name, h.number, h.first)
+			return nil, fmt.Errorf("%s: its header says segment %d at %d: the file was renamed", s.name, h.number, h.first)
 		}
 		l.id = h.log
 		l.seed = seedOf(l.id)
 		if err := restore(l.cfg.Books, state); err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+			return nil, fmt.Errorf("%s: %w", s.name, err)
 		}
 		s.whole = true
 		base = i
 	}
 	if base < 0 {
-		return fmt.Errorf("no segment has a whole header and state; `streamdown wal verify` shows what is left of it")
+		return nil, fmt.Errorf("no segment has a whole header and state; `streamdown wal verify` shows what is left of it")
 	}
 	var mark streamdown.LSN
 	if man != nil {
@@ -146,9 +154,8 @@ func (l *Log) replay(rec *Recovery, man *manifest) error {
 		if !last {
 			limit = l.segments[i+1].first
 		}
-		var err error
-		if end, err = l.replaySegment(rec, l.segments[i], limit, &mark); err != nil {
-			return err
+		if end, tail, err = l.replaySegment(rec, l.segments[i], limit, &mark); err != nil {
+			return nil, err
 		}
 	}
 	if mark > end {
@@ -160,17 +167,18 @@ func (l *Log) replay(rec *Recovery, man *manifest) error {
 	}
 	l.next = end
 	l.stats.damage.Add(uint64(len(rec.Damage)))
-	return nil
+	return tail, nil
 }
 
-// replaySegment applies a segment's entries and returns the LSN behind the last good one. limit is 0 in the last segment.
-func (l *Log) replaySegment(rec *Recovery, s *segment, limit streamdown.LSN, mark *streamdown.LSN) (streamdown.LSN, error) {
+// replaySegment applies a segment's entries and returns the LSN behind the last good one. In the last segment, where
+// limit is 0, it first raises mark to the highest one, and returns a copy of the entries above it in place of applying.
+func (l *Log) replaySegment(rec *Recovery, s *segment, limit streamdown.LSN, mark *streamdown.LSN) (end streamdown.LSN, tail []byte, err error) {
 	if err := l.open(s); err != nil {
-		return 0, err
+		return 0, nil, err
 	}
 	size, err := s.file.Size()
 	if err != nil {
-		return 0, fmt.Errorf("size of %s: %w", s.name, err)
+		return 0, nil, fmt.Errorf("size of %s: %w", s.name, err)
 	}
 	sp := span{file: s.file, seed: l.seed, first: s.first, start: s.start, limit: limit}
 	inFile := s.first
@@ -179,16 +187,28 @@ func (l *Log) replaySegment(rec *Recovery, s *segment, limit streamdown.LSN, mar
 	}
 	if limit == 0 {
 		sp.limit = inFile
+		// The segment itself is a mark: it was made when all below it was durable.
+		after, err := highestMark(&sp, s.first)
+		if err != nil {
+			return 0, nil, fmt.Errorf("read %s: %w", s.name, err)
+		}
+		*mark = max(*mark, s.first, after)
 	}
 	c := Chunk{Buf: make([]byte, min(1<<20, sp.limit-s.first))}
 	at := s.first
 	for at < sp.limit {
 		_, err := sp.read(&c, at)
 		if err != nil {
-			return 0, fmt.Errorf("read %s: %w", s.name, err)
+			return 0, nil, fmt.Errorf("read %s: %w", s.name, err)
 		}
 		for i := range c.Entries {
 			e := &c.Entries[i]
+			if limit == 0 && e.LSN >= *mark {
+				at := len(tail)
+				tail = grow(tail, e.Size())
+				e.put(tail[at:], l.seed)
+				continue
+			}
 			*mark = max(*mark, markOf(e))
 			for _, b := range l.cfg.Books {
 				b.Apply(e)
@@ -200,21 +220,15 @@ func (l *Log) replaySegment(rec *Recovery, s *segment, limit streamdown.LSN, mar
 		}
 		next, err := sp.resync(at)
 		if err != nil {
-			return 0, fmt.Errorf("read %s: %w", s.name, err)
+			return 0, nil, fmt.Errorf("read %s: %w", s.name, err)
 		}
-		if limit == 0 {
-			after, err := highestMark(&sp, next)
-			if err != nil {
-				return 0, fmt.Errorf("read %s: %w", s.name, err)
-			}
-			if *mark = max(*mark, after); at >= *mark {
-				return at, l.keepTorn(rec, s, at, inFile)
-			}
+		if limit == 0 && at >= *mark {
+			return at, tail, l.keepTorn(rec, s, at, inFile)
 		}
 		rec.Damage = append(rec.Damage, &CorruptError{Segment: s.name, From: at, To: next, Err: errEntry})
 		at = next
 	}
-	return at, nil
+	return at, tail, nil
 }
 
 func markOf(e *Entry) streamdown.LSN {

@@ -8,6 +8,8 @@ import (
 
 // Release removes segments that lie wholly below lsn, oldest first, and returns how many went. A segment stays until
 // two later ones have a header and a state that were read back whole, so that opening never depends on a single one.
+// Each removal is durable before the next begins: a crash that brought an older segment back and not its successor
+// would leave a hole that looks like a lost segment.
 func (l *Log) Release(lsn streamdown.LSN) (int, error) {
 	l.files.Lock()
 	defer l.files.Unlock()
@@ -37,8 +39,6 @@ func (l *Log) Release(lsn streamdown.LSN) (int, error) {
 		l.size.Add(-size)
 		l.segments = append(l.segments[:0:0], l.segments[1:]...)
 		n++
-	}
-	if n > 0 {
 		if err := l.cfg.FS.SyncDir(l.cfg.Dir); err != nil {
 			return n, fmt.Errorf("release: sync directory: %w", err)
 		}

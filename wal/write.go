@@ -123,7 +123,7 @@ func (l *Log) persist(group []byte, first streamdown.LSN, fresh bool) error {
 	l.files.RUnlock()
 	used := cur.written - cur.start
 	if fresh || used > 0 && used+int64(len(group)) > l.cfg.SegmentSize {
-		s, err := l.newSegment(cur.number+1, first)
+		s, err := l.newSegment(cur.number+1, first, nil)
 		if err != nil {
 			return err
 		}
@@ -147,12 +147,16 @@ func (l *Log) persist(group []byte, first streamdown.LSN, fresh bool) error {
 	return nil
 }
 
-// newSegment makes a segment durable (header, state, name) before anything is written to it, and reads it back.
-func (l *Log) newSegment(number uint64, first streamdown.LSN) (*segment, error) {
+// newSegment makes a segment durable (header, state, entries that are known already, name) before anything else is
+// written to it, and reads the state back. The entries come before the name: with it they replace those of earlier
+// segments.
+func (l *Log) newSegment(number uint64, first streamdown.LSN, entries []byte) (*segment, error) {
 	name := segmentName(number, first)
 	path := filepath.Join(l.cfg.Dir, name)
 	h := header{log: l.id, number: number, first: first, created: l.cfg.Now().UnixNano(), state: snapshot(l.cfg.Books)}
 	img := h.encode()
+	start := int64(len(img))
+	img = append(img, entries...)
 	tmp := path + ".tmp"
 	if err := l.cfg.FS.Remove(tmp); err != nil && !vfs.IsNotExist(err) {
 		return nil, fmt.Errorf("remove old %s: %w", tmp, err)
@@ -189,7 +193,7 @@ func (l *Log) newSegment(number uint64, first streamdown.LSN) (*segment, error) 
 		return nil, fmt.Errorf("create segment %s: %w", name, err)
 	}
 	s := &segment{
-		number: number, first: first, start: int64(len(img)), name: name, path: path, file: f,
+		number: number, first: first, start: start, name: name, path: path, file: f,
 		written: int64(len(img)), whole: true,
 	}
 	l.files.Lock()

@@ -2,7 +2,7 @@ package main
 
 import (
 	"errors"
-	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -23,13 +23,14 @@ func TestTopicsAreReadWhoeverLeadsThem(t *testing.T) {
 	}
 	defer c.Close()
 	tp := streamdown.TopicPartition{Topic: "orders"}
-	const batches = 40
-	producer, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic("orders"))
+	const batches, perBatch = 40, 3
+	producer, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.DefaultProduceTopic("orders"), kgo.ProducerBatchCompression(kgo.NoCompression()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range batches {
-		if err := producer.ProduceSync(t.Context(), kgo.StringRecord(fmt.Sprint(i))).FirstErr(); err != nil {
+	large := strings.Repeat("x", 100<<10) // so that reading all takes several questions
+	for range batches {
+		if err := producer.ProduceSync(t.Context(), kgo.StringRecord("a"), kgo.StringRecord(large), kgo.StringRecord(large)).FirstErr(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -44,7 +45,7 @@ func TestTopicsAreReadWhoeverLeadsThem(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if pin.Start != 0 || pin.End != batches || pin.Topic.IsZero() || pin.Cluster == "" || pin.Compacted {
+	if pin.Start != 0 || pin.End != batches*perBatch || pin.Topic.IsZero() || pin.Cluster == "" || pin.Compacted {
 		t.Errorf("%+v", pin)
 	}
 	leader := 0
@@ -61,7 +62,7 @@ func TestTopicsAreReadWhoeverLeadsThem(t *testing.T) {
 		}
 		var got []streamdown.Offset
 		err := live.Walk(t.Context(), tp, pin.Topic, 0, pin.End, func(base streamdown.Offset, raw []byte) error {
-			if when == "inside" && len(got) == batches/2 {
+			if when == "inside" && len(got) == 3 {
 				move()
 			}
 			got = append(got, base)
@@ -71,7 +72,7 @@ func TestTopicsAreReadWhoeverLeadsThem(t *testing.T) {
 			t.Fatalf("moved %s: %v", when, err)
 		}
 		for i, base := range got {
-			if int(base) != i {
+			if int(base) != i*perBatch {
 				t.Fatalf("moved %s: got %v", when, got)
 			}
 		}

@@ -101,7 +101,8 @@ type Result struct {
 	Sent, Acked, Failed uint64
 	FirstFailure        string        // what the client said of the first record it gave up on
 	Retried             int64         // records that the client says it sent again; -1 = it does not say
-	Silence             time.Duration // longest time without an ack while some were due
+	Start               time.Duration // to the first ack: a Java machine and its compiler take their time
+	Silence             time.Duration // longest time after that without an ack while some were due
 	Elapsed             time.Duration
 }
 

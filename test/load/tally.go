@@ -35,7 +35,12 @@ func (t *tally) acked(partition int32, seq uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := time.Now()
-	t.r.Silence, t.since = max(t.r.Silence, now.Sub(t.since)), now
+	if t.r.Acked == 0 {
+		t.r.Start = now.Sub(t.began)
+	} else {
+		t.r.Silence = max(t.r.Silence, now.Sub(t.since))
+	}
+	t.since = now
 	t.r.Acked++
 	t.replied[partition]++
 }

@@ -1,0 +1,226 @@
+package wal_test
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"testing/synctest"
+	"time"
+
+	"github.com/streamdown/streamdown/vfs"
+	"github.com/streamdown/streamdown/wal"
+)
+
+// run lets a log live and die some times, and says what it broke. Everything follows from the seed.
+func run(ctx context.Context, seed uint64, p *plant) *lab {
+	l := newLab(seed, p)
+	l.segment = []int64{1, 300, 1000, 3000, 1 << 20}[l.rng.IntN(5)]
+	for lives := 2 + l.rng.IntN(4); lives > 0 && !l.broken(); lives-- {
+		if !l.begin(ctx) {
+			break
+		}
+		l.live(ctx)
+		if l.broken() {
+			break
+		}
+		l.end(ctx)
+	}
+	if !l.broken() && l.begin(ctx) {
+		l.heal(ctx)
+	}
+	if l.log != nil {
+		l.disk.Halt()
+		_ = l.log.Close()
+	}
+	return l
+}
+
+// begin opens the log, with crashes and faults on the way. In the end it must open.
+func (l *lab) begin(ctx context.Context) bool {
+	for l.rng.IntN(3) == 0 {
+		switch l.rng.IntN(3) {
+		case 0:
+			l.disk.CrashAt(l.disk.Ops() + 1 + l.rng.IntN(14))
+		case 1:
+			l.faults(6)
+		case 2:
+			l.disk.SetSpace(l.disk.Used()+int64(l.rng.IntN(400)), syscall.ENOSPC)
+		}
+		if l.open() {
+			l.check()
+			if l.log == nil || l.broken() {
+				return false
+			}
+			if l.disk.Dead() || l.rng.IntN(2) == 0 {
+				l.crash()
+				continue
+			}
+			return true
+		}
+		if l.broken() {
+			return false
+		}
+		l.crash()
+	}
+	l.disk.CrashAt(0)
+	l.calm()
+	twin := l.rng.IntN(4) == 0
+	var n int
+	if twin {
+		n = l.twin()
+	}
+	if !l.open() {
+		l.fail("refused", "a log on a sound disk cannot be opened")
+		return false
+	}
+	if twin && n != l.book.n {
+		l.fail("disagree", "two recoveries of the same disk found %d and %d entries", n, l.book.n)
+	}
+	l.check()
+	return !l.broken()
+}
+
+// twin opens a copy of the disk and says how many entries it has.
+func (l *lab) twin() int {
+	disk := l.disk
+	l.disk = disk.Kill(false)
+	b := &ledger{lab: l}
+	l.drive(func() {
+		log, _, err := wal.Open(wal.Config{FS: l.fs(), Dir: "/d", SegmentSize: l.segment, Books: []wal.Book{b}})
+		if err != nil {
+			l.fail("refused", "a log on a sound disk cannot be opened: %v", err)
+			return
+		}
+		l.disk.Halt()
+		_ = log.Close()
+	})
+	l.disk = disk
+	return b.n
+}
+
+// check reads the log, and now and then has it verified.
+func (l *lab) check() {
+	l.readBack()
+	if l.lenient || l.rng.IntN(24) != 0 {
+		return
+	}
+	l.drive(func() {
+		r, err := wal.Verify(context.Background(), l.disk, "/d", nil)
+		if l.disk.Dead() {
+			return
+		}
+		if err != nil || r.DamageCount > 0 {
+			l.fail("damage", "after a crash wal verify says: %v %v", err, r.Damage)
+		}
+	})
+}
+
+// live does some things with an open log. At any of them the power may go.
+func (l *lab) live(ctx context.Context) {
+	if l.rng.IntN(2) == 0 {
+		l.disk.CrashAt(l.disk.Ops() + 1 + l.rng.IntN(30))
+	}
+	for range l.rng.IntN(14) {
+		if l.disk.Dead() || l.broken() {
+			return
+		}
+		what := l.rng.IntN(16)
+		l.say("- %d", what)
+		switch what {
+		case 0, 1, 2, 3, 4:
+			l.append()
+		case 5, 6:
+			for range 1 + l.rng.IntN(6) {
+				l.append()
+			}
+		case 7, 8:
+			time.Sleep(time.Duration(l.rng.IntN(300_000)))
+		case 9, 10:
+			l.settle(ctx, 3*time.Second)
+		case 11:
+			time.Sleep(1100 * time.Millisecond) // an idle mark
+		case 12:
+			l.release()
+		case 13:
+			l.name()
+		case 14:
+			l.readBack()
+		case 15:
+			switch l.rng.IntN(5) {
+			case 0:
+				l.faults(2)
+			case 1:
+				l.faults(12)
+			case 2:
+				why := []error{syscall.ENOSPC, syscall.EDQUOT}[l.rng.IntN(2)]
+				l.disk.SetSpace(l.disk.Used()+int64(l.rng.IntN(2000)), why)
+			case 3:
+				l.disk.Evict()
+			case 4:
+				l.calm()
+			}
+		}
+	}
+}
+
+// end is how a life ends.
+func (l *lab) end(ctx context.Context) {
+	switch {
+	case !l.disk.Dead() && l.rng.IntN(8) == 0:
+		l.heal(ctx)
+		l.note()
+		if err := l.log.Close(); err != nil && !l.disk.Dead() {
+			l.fail("stuck", "close on a sound disk: %v", err)
+		}
+		l.note()
+		l.log = nil
+		if l.rng.IntN(2) == 0 {
+			l.leave(l.disk.Crash(l.rng))
+		} else {
+			l.leave(l.disk.Kill(false))
+		}
+	default:
+		l.crash()
+	}
+}
+
+// calm ends all faults.
+func (l *lab) calm() {
+	l.disk.Inject(nil)
+	l.disk.SetSpace(-1, nil)
+}
+
+// heal ends all faults and sees that the log does its work again.
+func (l *lab) heal(ctx context.Context) {
+	l.calm()
+	l.append()
+	if !l.settle(ctx, time.Minute) && !l.disk.Dead() {
+		l.fail("stuck", "the disk is sound again and nothing becomes durable: %s", l.log.Stats().Stuck)
+	}
+	synctest.Wait()
+	if !l.disk.Dead() {
+		l.readBack()
+	}
+}
+
+// faults lets one of so many operations fail, in one of the ways in which it can.
+func (l *lab) faults(oneIn int) {
+	errs := [...]error{syscall.EIO, syscall.ENOSPC, syscall.EDQUOT, syscall.EINTR, syscall.EROFS}
+	l.disk.Inject(func(op vfs.Op, _ string) error {
+		if !op.Changes() || l.lag.IntN(oneIn) != 0 {
+			return nil
+		}
+		f := vfs.Fault{Err: errs[l.lag.IntN(len(errs))]}
+		switch l.lag.IntN(4) {
+		case 0:
+			f.Took = true
+		case 1, 2:
+			f.N = l.lag.IntN(1000)
+		}
+		return f
+	})
+}
+
+func (l *lab) String() string {
+	return fmt.Sprintf("%d crashes, %d entries acknowledged, %d failed commits, %d cuts", l.crashes, l.entries, l.retries, l.cut)
+}
