@@ -76,6 +76,10 @@ func (d *decoder) targets(c *Config, root *value) {
 				f.Text, f.Meant = f.Text+"; systems are "+strings.Join(names, ", "), ""
 			}
 		}
+		if first := c.Streams[0].To; to != nil && s.To != first && slices.Contains(names, s.To) && slices.Contains(names, first) {
+			d.wrong(to, "is another system than that of streams[0], %s: one process forwards to one system; run a second one, "+
+				"with a data.dir of its own, for the other", first)
+		}
 		used[s.To] = true
 		settled = settled && slices.Contains(names, s.To)
 	}

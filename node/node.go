@@ -48,6 +48,9 @@ type Node struct {
 	system    *config.System
 	gateway   *gateway.Server
 	forwarder *forward.Forwarder
+	// What the books counted while the log was opened does not count as accepted or confirmed by this process.
+	replayed, replayedConfirmed int64
+
 	kafkaL    net.Listener
 	httpL     net.Listener
 }
@@ -81,6 +84,7 @@ func Open(opt Options) (n *Node, err error) {
 			err = errors.Join(err, n.wal.Close())
 		}
 	}()
+	n.replayed, n.replayedConfirmed = n.book.Totals()
 	n.intake.Attach(n.wal)
 	n.catalog.Remember()
 	client, err := kafka.New(kafka.Config{
@@ -208,17 +212,24 @@ func (n *Node) Run(ctx context.Context) (left int64, err error) {
 	return left, errors.Join(err, n.wal.Close())
 }
 
-// drain waits while the target keeps confirming, for a bounded time.
+// quiet is how long a stopping process waits for a sign that the target still confirms.
+const quiet = 500 * time.Millisecond
+
+// drain waits while the target keeps confirming, for a bounded time: what is left is safe in the log.
 func (n *Node) drain(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainFor)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	for n.backlog() > 0 {
+	least, since := n.backlog(), time.Now()
+	for least > 0 && time.Since(since) < quiet {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		}
+		if left := n.backlog(); left < least {
+			least, since = left, time.Now()
 		}
 	}
 }

@@ -41,6 +41,9 @@ func (n *Node) Status(ctx context.Context) api.Status {
 	if cl := n.catalog.Cluster(); cl != nil {
 		s.Target.ClusterID = api.Known(cl.ID)
 	}
+	if err != nil {
+		s.Target.Breaker = "unknown"
+	}
 	for class, count := range fw.Answers {
 		s.Forward.Answers[class.String()] = count
 	}
@@ -184,6 +187,7 @@ func (n *Node) laneStatus(fw *forward.Status) []api.Lane {
 func (n *Node) recordStatus(s *api.Status, fw *forward.Status) {
 	in := n.intake.Stats()
 	accepted, confirmed := n.book.Totals()
+	accepted, confirmed = accepted-n.replayed, confirmed-n.replayedConfirmed
 	r := &s.Records
 	r.Accepted, r.Confirmed = uint64(accepted), uint64(confirmed) //nolint:gosec // counts
 	r.Acked = &in.Acked

@@ -57,7 +57,8 @@ type lab struct {
 	next   []streamdown.Ordinal // by lane
 
 	floor   int  // of sent: Release was asked for what lies below
-	lenient bool // the disk lied, or gave up names: what is lost because of that is not the log's fault
+	lenient bool // the disk lied: what is lost because of that is not the log's fault
+	gaveUp  bool // a sync of the directory failed
 	crashes int
 	retries int // commits that met a fault
 	entries int // acknowledged
