@@ -71,7 +71,7 @@ func filesystem(dir string) string {
 		unix.EXT4_SUPER_MAGIC: "ext4", unix.XFS_SUPER_MAGIC: "xfs", unix.BTRFS_SUPER_MAGIC: "btrfs",
 		unix.TMPFS_MAGIC: "tmpfs (memory: its fsync means nothing)", unix.OVERLAYFS_SUPER_MAGIC: "overlayfs",
 	}
-	if name, ok := names[int64(st.Type)]; ok {
+	if name, ok := names[st.Type]; ok {
 		return name
 	}
 	return fmt.Sprintf("type %#x", st.Type)

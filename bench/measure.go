@@ -21,7 +21,7 @@ const drainWithin = 20 * time.Second
 // diskWindow is how long the bare disk is measured.
 func (o *options) diskWindow() time.Duration { return min(o.window/2, time.Second) }
 
-// run is one measurement. Pointers are nil where there is nothing to know.
+// measured is one measurement. Pointers are nil where there is nothing to know.
 type measured struct {
 	Round             int      `json:"round"`
 	Failed            string   `json:"failed,omitempty"` // why there are no figures
@@ -192,7 +192,7 @@ func status(ctx context.Context, gw *daemon.Daemon) (*api.Status, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ask the gateway for its status: %w", err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }() // it was read
 	var s api.Status
 	if err := json.NewDecoder(resp.Body).Decode(&s); err != nil || resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("ask the gateway for its status: %s: %w", resp.Status, err)

@@ -37,14 +37,14 @@ func (r *report) print(w io.Writer) {
 
 func (r *report) printRows(out io.Writer, m mode) {
 	t := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	any := false
+	begun := false
 	for i := range r.Rows {
 		w := &r.Rows[i]
 		if w.Mode != m {
 			continue
 		}
-		if !any {
-			any = true
+		if !begun {
+			begun = true
 			if m == modeMax {
 				fmt.Fprintf(out, "\nFULL SPEED: batches up to %s B, linger %gs; ack latency is that of a Produce request\n", ui.Exact(int64(w.MaxBatchBytes)), w.LingerSeconds)
 			} else {
@@ -54,10 +54,10 @@ func (r *report) printRows(out io.Writer, m mode) {
 		}
 		fmt.Fprintf(t, "%d B\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", w.RecordBytes, w.Title,
 			w.RecordsPerSecond.in(1, "%.0f"), w.MBs.in(1, "%.4g"), w.AckP50.in(1e3, "%.3g"), w.AckP99.in(1e3, "%.3g"), w.BatchBytes.bytes(),
-			w.ClientCPU.median("%.2f"), w.GatewayCPU.in(1, "%.2f"), w.BrokerCPU.median("%.2f"), w.Delivered.in(1, "%.4g"), w.CommitBytes.bytes(), w.Others.median("%.2f"))
+			w.ClientCPU.median(), w.GatewayCPU.in(1, "%.2f"), w.BrokerCPU.median(), w.Delivered.in(1, "%.4g"), w.CommitBytes.bytes(), w.Others.median())
 	}
 	flush(t)
-	if !any {
+	if !begun {
 		return
 	}
 	for i := range r.Rows {
@@ -86,7 +86,7 @@ func (r *report) printDisk(out io.Writer) {
 	fmt.Fprintln(t, "per fsync\tMB/s\tcommit p50 ms\tcommit p99 ms\tCPU s/GB")
 	for i := range r.Disk {
 		d := &r.Disk[i]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", ui.Bytes(float64(d.SyncBytes)), d.MBs.in(1, "%.4g"), d.SyncP50.in(1e3, "%.3g"), d.SyncP99.in(1e3, "%.3g"), d.CPU.median("%.2f"))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", ui.Bytes(float64(d.SyncBytes)), d.MBs.in(1, "%.4g"), d.SyncP50.in(1e3, "%.3g"), d.SyncP99.in(1e3, "%.3g"), d.CPU.median())
 	}
 	flush(t)
 }
@@ -139,11 +139,11 @@ func (s *spread) in(scale float64, format string) string {
 	return fmt.Sprintf(format+" ("+format+"–"+format+")", s.Median*scale, s.Min*scale, s.Max*scale)
 }
 
-func (s *spread) median(format string) string {
+func (s *spread) median() string {
 	if s == nil {
 		return ui.Unknown
 	}
-	return fmt.Sprintf(format, s.Median)
+	return fmt.Sprintf("%.2f", s.Median)
 }
 
 func (s *spread) bytes() string {

@@ -75,7 +75,8 @@ func newCluster(s *sim) *cluster {
 	for i := range s.knobs.partitions {
 		p := &partition{s: s, tp: simPartitions[i], leader: int32(s.pick(len(c.brokers))), floor: map[int64]int{}} //nolint:gosec // three at most
 		p.id[0] = p.tp.Topic[0]
-		p.view = leadership{p.leader, 0}
+		p.views[0] = leadership{p.leader, 0}
+		p.views[1] = p.views[0]
 		c.partitions = append(c.partitions, p)
 	}
 	return c
@@ -100,7 +101,7 @@ func (p *partition) shareWithOthers() {
 }
 
 func (c *cluster) expiry() {
-	c.s.after(c.s.between(time.Second, 4*time.Second), func() {
+	c.s.after(c.s.between(100*time.Millisecond, 2*time.Second), func() {
 		for _, p := range c.partitions {
 			p.expire()
 		}
@@ -311,7 +312,7 @@ func (b *broker) take(q *sink.Parcel, set func(code int16, base streamdown.Offse
 	case p.leader != b.id:
 		set(codeNotLeader, 0)
 		return nil
-	case s.at < c.thinUntil && s.chance(0.5):
+	case s.at < c.thinUntil && s.chance(0.5), s.chance(s.knobs.flaky):
 		set(codeNotEnough, 0)
 		return nil
 	}

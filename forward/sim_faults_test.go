@@ -21,6 +21,7 @@ type knobs struct {
 	window, ahead, near, request int
 	far                          time.Duration // the longest that a message mostly takes
 	work                         time.Duration // the longest that a broker takes for a request
+	flaky                        float64       // share of parcels refused for want of replicas, at any time
 	old                          float64       // share of producers whose timestamps are long past
 	pause                        time.Duration // mean time between faults
 	faults                       []fault
@@ -34,7 +35,7 @@ type fault struct {
 var allFaults = []fault{
 	{4, (*sim).faultCrash},
 	{4, (*sim).faultKill},
-	{5, (*sim).faultElect},
+	{8, (*sim).faultElect},
 	{6, (*sim).faultCut},
 	{2, (*sim).faultRefuse},
 	{2, (*sim).faultSilence},
@@ -63,6 +64,9 @@ func drawKnobs(s *sim) knobs {
 		old:   []float64{0, 0.1, 0.6}[s.pick(3)],
 		pause: s.between(100*time.Millisecond, 2*time.Second),
 	}
+	if k.kfake {
+		k.brokers = 1
+	}
 	if s.chance(0.4) {
 		k.window, k.ahead, k.near = 300+s.pick(4000), 200+s.pick(1500), s.pick(3000)
 	}
@@ -73,6 +77,9 @@ func drawKnobs(s *sim) knobs {
 		if s.chance(0.6) {
 			k.faults = append(k.faults, f)
 		}
+	}
+	if s.chance(0.3) {
+		k.flaky = 0.02
 	}
 	return k
 }
@@ -119,8 +126,15 @@ func (s *sim) faultKill() {
 	}
 	b.kill()
 	for _, p := range s.kafka.partitions {
-		if p.leader == b.id {
-			p.elect(s.someUp(), true, false)
+		if p.leader != b.id {
+			continue
+		}
+		p.elect(s.someUp(), true, false)
+		if s.knobs.kfake { // it forgets producers when it is killed
+			for i := range p.state {
+				p.floor[p.state[i].pid] = len(p.log)
+			}
+			p.state = nil
 		}
 	}
 	s.after(s.between(100*time.Millisecond, 5*time.Second), b.restart)
@@ -287,7 +301,7 @@ func (s *sim) heal() {
 	s.tracef("HEALED")
 	s.healed = true
 	k := s.kafka
-	k.stuckUntil, k.thinUntil, k.denyUntil, k.strange, s.full, s.diskSlow = 0, 0, 0, false, false, false
+	k.stuckUntil, k.thinUntil, k.denyUntil, k.strange, s.full, s.diskSlow, s.knobs.flaky = 0, 0, 0, false, false, false, 0
 	for _, b := range k.brokers {
 		b.refuseUntil, b.silentUntil = 0, 0
 		b.restart()

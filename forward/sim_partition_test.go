@@ -28,7 +28,8 @@ type partition struct {
 	landed  time.Duration // when the last of them was
 	filling bool          // a replication round is under way
 
-	view  leadership // what the metadata say, which lags
+	views [2]leadership // what the metadata say, which lags: now, and what some broker may still say
+	moved time.Duration // when they changed
 	ghost ghost
 }
 
@@ -236,7 +237,7 @@ func (p *partition) elect(to int32, cut, shrink bool) {
 	s := p.s
 	s.stats.elections++
 	if p.leader >= 0 && p.leader != to {
-		p.ghost = ghost{node: p.leader, until: s.at + s.between(0, 3*time.Second), state: cloneStates(p.state)}
+		p.ghost = ghost{node: p.leader, until: s.at + s.between(0, 10*time.Second), state: cloneStates(p.state)}
 	}
 	p.epoch++
 	p.leader = to
@@ -263,8 +264,8 @@ func (p *partition) elect(to int32, cut, shrink bool) {
 	}
 	seen := leadership{p.leader, p.epoch}
 	s.after(s.between(0, 800*time.Millisecond), func() {
-		if seen.epoch > p.view.epoch {
-			p.view = seen
+		if seen.epoch > p.views[0].epoch {
+			p.views[0], p.views[1], p.moved = seen, p.views[0], s.at
 		}
 	})
 }
@@ -311,7 +312,7 @@ func (p *partition) rebuild(shrink bool) {
 // expire forgets producers whose last batch is old by its own timestamp. Not while a request of a dead connection is
 // about to land, or has just landed: that is the limit E of the rules.
 func (p *partition) expire() {
-	if p.zombies > 0 || p.s.at-p.landed < 15*time.Second && p.landed > 0 {
+	if p.zombies > 0 || p.landed > 0 && p.s.at-p.landed < 5*time.Second {
 		return
 	}
 	now := p.s.now().UnixMilli()

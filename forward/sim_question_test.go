@@ -72,7 +72,11 @@ func (c *cluster) metadata() *view {
 			t = &catalog.Topic{Name: p.tp.Topic, ID: p.id, Config: cfg}
 			v.Topics[p.tp.Topic] = t
 		}
-		t.Partitions = append(t.Partitions, catalog.Partition{Leader: p.view.node, LeaderEpoch: p.view.epoch, Replicas: len(c.brokers), InSync: len(c.brokers)})
+		led := p.views[0]
+		if s.at-p.moved < 5*time.Second && s.chance(0.2) {
+			led = p.views[1] // asked one that has not heard yet
+		}
+		t.Partitions = append(t.Partitions, catalog.Partition{Leader: led.node, LeaderEpoch: led.epoch, Replicas: len(c.brokers), InSync: len(c.brokers)})
 	}
 	return v
 }

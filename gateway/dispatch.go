@@ -18,11 +18,15 @@ const (
 	keyDescribeCluster int16 = 60
 )
 
-// spoken is what ApiVersions lists. Produce takes lower versions too, to refuse them one partition at a time, and
-// ApiVersions itself any version.
+// spoken is what ApiVersions lists; ApiVersions itself is taken in any version.
+//
+// Produce is listed from 0 although 0 to 2 are refused, one partition at a time: librdkafka looks for version 0 to find
+// out whether gzip and snappy may be used, and sends everything uncompressed without it (Kafka 4 lists them for the same
+// reason, KAFKA-18659). Fetch is listed up to 11 although it is refused: the same client wants 4 for record batches and
+// 10 for zstd.
 var spoken = [...]struct{ key, min, max int16 }{
-	{keyProduce, produceMin, produceMax},
-	{keyFetch, 4, 4},
+	{keyProduce, 0, produceMax},
+	{keyFetch, 4, 11},
 	{keyMetadata, 0, 13},
 	{keyFindCoordinator, 0, 6},
 	{keyAPIVersions, 0, apiVersionsMax},

@@ -208,6 +208,12 @@ func (in *Intake) append(l *lane, h *batch.Header, records []byte, now time.Time
 			return
 		}
 		if !in.cfg.Now().Before(limit) {
+			if h.ProducerID != batch.NoProducerID {
+				// Refused while the next batch is on its way, an idempotent librdkafka meets "out of order" and gives up for
+				// good. A closed connection makes it, and every other client, send all of them again, in order.
+				a.done(Result{Close: true, Base: streamdown.NoOffset, LogStart: streamdown.NoOffset})
+				return
+			}
 			in.refuse(a.done, kerr.KafkaStorageError.Code, err.Error())
 			return
 		}

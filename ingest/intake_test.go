@@ -233,6 +233,9 @@ func TestFullLogHoldsThenRefuses(t *testing.T) {
 	if last.Code != 56 || n < 10 || h.in.Stats().Held == 0 {
 		t.Fatalf("batch %d: %+v, held %d", n, last, h.in.Stats().Held)
 	}
+	if r := h.produce("orders", records(t, 7, 0, 0, string(make([]byte, 5000))))(); !r.Close {
+		t.Fatalf("an idempotent producer: %+v, want the connection closed", r)
+	}
 	h.close()
 }
 

@@ -47,6 +47,12 @@ func (l *Log) recover() (*Recovery, error) {
 		if man != nil {
 			l.id = man.Log
 		}
+		// The names that this recovery believes must be there for the next one too: the last process may have died
+		// before it synced them, and a crash may keep the name of the new segment and lose one before it, or bring
+		// back one that was taken away and has the new one's number.
+		if err := l.cfg.FS.SyncDir(l.cfg.Dir); err != nil {
+			return nil, fmt.Errorf("sync directory: %w", err)
+		}
 		if tail, err = l.replay(rec, man); err != nil {
 			return nil, err
 		}

@@ -327,7 +327,8 @@ func TestATornTailIsNotDamage(t *testing.T) {
 		t.Fatalf("a tail of %d bytes, recovery cut %d", r.Tail, rec.Torn)
 	}
 	r = verify(t, crashed)
-	if r.Exit() != 0 || r.Tail != 0 || r.Cut != rec.Torn || len(r.Torn) != 1 {
+	// What was whole above the mark lies in the new segment too, so at least the torn bytes are cut.
+	if r.Exit() != 0 || r.Tail != 0 || r.Cut < rec.Torn || r.Batches != 7 || len(r.Torn) != 1 {
 		t.Fatalf("after recovery: %s %+v", &r, r)
 	}
 }
