@@ -12,6 +12,7 @@ const window = 5
 
 // sent is one batch of an idempotent producer.
 type sent struct {
+	epoch       int16
 	first, last int32 // sequences
 	crc         uint32
 	count       int32
@@ -19,10 +20,10 @@ type sent struct {
 	durable     bool
 }
 
-// row is what one partition knows of one idempotent producer: its epoch and its last batches, oldest first. The
-// durable ones are at most window; those behind them are pending.
+// row is what one partition knows of one idempotent producer: its last batches, oldest first. The durable ones are at
+// most window, all of one epoch; those behind them are pending. A pending batch displaces no durable one, whether by
+// number or by a higher epoch: if a crash takes what is pending, the row must still say where the producer stood.
 type row struct {
-	epoch   int16
 	arrival int64 // of the last batch, unix milliseconds
 	batches []sent
 }
@@ -44,16 +45,16 @@ func (r *row) judge(h *batch.Header) (verdict, *sent) {
 	}
 	last := &r.batches[len(r.batches)-1]
 	switch {
-	case h.ProducerEpoch < r.epoch:
+	case h.ProducerEpoch < last.epoch:
 		return staleEpoch, nil
-	case h.ProducerEpoch > r.epoch:
+	case h.ProducerEpoch > last.epoch:
 		if h.BaseSequence != 0 {
 			return outOfOrder, nil
 		}
 		return admit, nil
 	}
 	for i := range r.batches {
-		if s := &r.batches[i]; s.first == h.BaseSequence && s.last == h.LastSequence() && s.crc == h.CRC {
+		if s := &r.batches[i]; s.epoch == h.ProducerEpoch && s.first == h.BaseSequence && s.last == h.LastSequence() && s.crc == h.CRC {
 			return duplicate, s
 		}
 	}
@@ -66,21 +67,27 @@ func (r *row) judge(h *batch.Header) (verdict, *sent) {
 // next is the sequence after seq; sequences wrap from 2^31 - 1 to 0.
 func next(seq int32) int32 { return int32((uint32(seq) + 1) & math.MaxInt32) } //nolint:gosec // masked
 
-// add notes a batch that was judged admit. A new epoch forgets the batches of the old one that are durable; pending
-// ones cannot be repeated under the new epoch, but the log still has to confirm them.
-func (r *row) add(h *batch.Header, s sent, arrival int64) {
-	if h.ProducerEpoch != r.epoch {
-		r.batches = nil
-	}
-	r.epoch, r.arrival = h.ProducerEpoch, arrival
+// add notes a batch that was judged admit.
+func (r *row) add(s sent, arrival int64) {
+	r.arrival = arrival
 	r.batches = append(r.batches, s)
 	r.trim()
 }
 
-// trim keeps the last window batches and all that are pending.
+// durable is the number of batches that are; they come first.
+func (r *row) durable() int {
+	n := 0
+	for n < len(r.batches) && r.batches[n].durable {
+		n++
+	}
+	return n
+}
+
+// trim keeps the last window durable batches of the newest durable epoch, and all that are pending.
 func (r *row) trim() {
-	drop := 0
-	for drop < len(r.batches)-window && r.batches[drop].durable {
+	durable := r.durable()
+	drop := max(0, durable-window)
+	for drop < durable && r.batches[drop].epoch != r.batches[durable-1].epoch {
 		drop++
 	}
 	if drop > 0 {

@@ -29,8 +29,6 @@ type pending struct {
 	ordinal streamdown.Ordinal
 	count   int32
 	pid     int64
-	epoch   int16
-	seq     sent
 	waits   []func()
 }
 
@@ -76,16 +74,19 @@ func (l *lane) row(pid int64) *row {
 
 // reserve takes the ordinals of a batch that the log took.
 func (l *lane) reserve(h *batch.Header, arrival int64, done func()) {
-	p := pending{ordinal: l.next, count: h.Count, pid: h.ProducerID, epoch: h.ProducerEpoch}
+	p := pending{ordinal: l.next, count: h.Count, pid: h.ProducerID}
 	if done != nil {
 		p.waits = append(p.waits, done)
 	}
 	if h.ProducerID != batch.NoProducerID {
-		p.seq = sent{first: h.BaseSequence, last: h.LastSequence(), crc: h.CRC, count: h.Count, ordinal: l.next}
-		l.row(h.ProducerID).add(h, p.seq, arrival)
+		l.row(h.ProducerID).add(sentOf(h, l.next), arrival)
 	}
 	l.next += streamdown.Ordinal(h.Count)
 	l.pending = append(l.pending, p)
+}
+
+func sentOf(h *batch.Header, o streamdown.Ordinal) sent {
+	return sent{epoch: h.ProducerEpoch, first: h.BaseSequence, last: h.LastSequence(), crc: h.CRC, count: h.Count, ordinal: o}
 }
 
 // settle takes a batch that became durable and returns who waited for it. While the log is opened nothing is pending,
@@ -95,7 +96,7 @@ func (l *lane) settle(o streamdown.Ordinal, count int32, arrival int64, body []b
 	if len(l.pending) > 0 {
 		p := l.pending[0]
 		l.pending = l.pending[1:]
-		if r := l.rows[p.pid]; r != nil && r.epoch == p.epoch {
+		if r := l.rows[p.pid]; r != nil {
 			r.settle(o)
 		}
 		return p.waits
@@ -105,8 +106,9 @@ func (l *lane) settle(o streamdown.Ordinal, count int32, arrival int64, body []b
 	if err != nil || h.ProducerID == batch.NoProducerID {
 		return nil
 	}
-	s := sent{first: h.BaseSequence, last: h.LastSequence(), crc: h.CRC, count: h.Count, ordinal: o, durable: true}
-	l.row(h.ProducerID).add(&h, s, arrival)
+	s := sentOf(&h, o)
+	s.durable = true
+	l.row(h.ProducerID).add(s, arrival)
 	return nil
 }
 
@@ -124,18 +126,14 @@ func (l *lane) append(dst []byte) []byte {
 	slices.Sort(pids)
 	for _, pid := range pids {
 		r := l.rows[pid]
-		durable := 0
-		for durable < len(r.batches) && r.batches[durable].durable {
-			durable++
-		}
-		if durable == 0 {
+		kept := r.batches[:r.durable()]
+		if len(kept) == 0 {
 			continue
 		}
 		n++
 		dst = binary.AppendVarint(dst, pid)
-		dst = binary.AppendVarint(dst, int64(r.epoch))
+		dst = binary.AppendVarint(dst, int64(kept[0].epoch))
 		dst = binary.AppendVarint(dst, r.arrival)
-		kept := r.batches[max(0, durable-window):durable]
 		dst = append(dst, byte(len(kept)))
 		for _, s := range kept {
 			dst = binary.AppendVarint(dst, int64(s.first))
@@ -178,14 +176,15 @@ func (l *lane) restore(b []byte) (rest []byte, err error) {
 	b = b[4:]
 	for range rows {
 		pid := varint()
-		r := &row{epoch: int16(varint()), arrival: varint()} //nolint:gosec // written from an int16
+		epoch := int16(varint()) //nolint:gosec // written from an int16
+		r := &row{arrival: varint()}
 		if len(b) == 0 {
 			return nil, errSnapshot
 		}
 		k := int(b[0])
 		b = b[1:]
 		for range k {
-			s := sent{first: int32(varint()), last: int32(varint()), durable: true} //nolint:gosec // written from int32
+			s := sent{epoch: epoch, first: int32(varint()), last: int32(varint()), durable: true} //nolint:gosec // written from int32
 			crc, n := binary.Uvarint(b)
 			if n <= 0 {
 				return nil, errSnapshot

@@ -54,6 +54,16 @@ func (l *Log) markLocked() {
 	l.putLocked(&Entry{Kind: KindMark, Arrival: l.cfg.Now().UnixMilli(), Body: body[:]})
 }
 
+// endMark notes in the mark that a group begins with where the group ends: a tail that was cut between two entries would
+// not be missed otherwise.
+func endMark(group []byte, end streamdown.LSN, seed uint32) {
+	first := streamdown.LSN(binary.LittleEndian.Uint64(group[8:]))
+	if e, _, err := parseEntry(group, first, seed, false); err == nil && e.Kind == KindMark {
+		e.Ordinal = streamdown.Ordinal(end) //nolint:gosec // round trip
+		e.put(group, seed)
+	}
+}
+
 func (l *Log) putLocked(e *Entry) {
 	e.LSN = l.next
 	at, size := len(l.group), e.Size()

@@ -418,7 +418,7 @@ func (l *lab) leave(left *vfs.Mem) {
 	}
 	l.disk = left
 	l.crashes++
-	if *simTrace {
+	if *simTrace && left != nil {
 		names, _ := left.List("/d")
 		l.say("crash; acknowledged %d; left %v", l.acked, names)
 	}

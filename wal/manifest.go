@@ -1,10 +1,12 @@
 package wal
 
 import (
+	"bytes"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"path/filepath"
 	"strings"
 
@@ -12,7 +14,8 @@ import (
 	"github.com/streamdown/streamdown/vfs"
 )
 
-// manifest is the copy of the durable mark that lies outside the segments.
+// manifest is the copy of the durable mark that lies outside the segments. Its last field is a CRC32C of all bytes
+// before that field, also in later formats, so that damage is not taken for another log, mark or format.
 type manifest struct {
 	Log     streamdown.ID
 	Durable streamdown.LSN
@@ -23,6 +26,8 @@ type manifestFile struct {
 	Log     string `json:"log"`
 	Durable uint64 `json:"durable"`
 }
+
+const manifestCRC = `,"crc":"`
 
 func (l *Log) manifestPath() string { return filepath.Join(l.cfg.Dir, "manifest") }
 
@@ -48,6 +53,10 @@ func (l *Log) loadManifest() (*manifest, error) {
 }
 
 func parseManifest(b []byte) (*manifest, error) {
+	at := bytes.LastIndex(b, []byte(manifestCRC))
+	if at < 0 || string(b[at:]) != crcField(b[:at]) {
+		return nil, errors.New("it does not match its checksum")
+	}
 	var f manifestFile
 	if err := json.Unmarshal(b, &f); err != nil {
 		return nil, err
@@ -67,7 +76,13 @@ func (l *Log) writeManifest() error {
 	if err != nil {
 		return err
 	}
-	return vfs.WriteFile(l.cfg.FS, l.manifestPath(), append(b, '\n'))
+	b = b[:len(b)-1] // the brace
+	return vfs.WriteFile(l.cfg.FS, l.manifestPath(), append(b, crcField(b)...))
+}
+
+// crcField is how a manifest ends that begins with b.
+func crcField(b []byte) string {
+	return fmt.Sprintf("%s%08x\"}\n", manifestCRC, crc32.Checksum(b, castagnoli))
 }
 
 // saveManifest copies the mark; that it fails is worth a line and nothing more, for the log itself has it.

@@ -63,6 +63,9 @@ func (l *Log) recover() (*Recovery, error) {
 		number = l.segments[n-1].number + 1
 	}
 	first := l.next - streamdown.LSN(len(tail))
+	if len(tail) > 0 {
+		endMark(tail, l.next, l.seed) // what was cut is reported once
+	}
 	if _, err := l.newSegment(number, first, tail); err != nil {
 		return nil, err
 	}
@@ -145,12 +148,16 @@ func (l *Log) replay(rec *Recovery, man *manifest) (tail []byte, err error) {
 		s.whole = true
 		base = i
 	}
+	if base < 0 && l.segments[0].first == firstLSN && !l.id.IsZero() {
+		base = 0 // the state before the first entry is empty, as that of the books is
+		l.seed = seedOf(l.id)
+	}
 	if base < 0 {
 		return nil, fmt.Errorf("no segment has a whole header and state; `streamdown wal verify` shows what is left of it")
 	}
-	var mark streamdown.LSN
+	var m marks
 	if man != nil {
-		mark = man.Durable
+		m.durable = man.Durable
 	}
 	rec.From = l.segments[base].first
 	end := rec.From
@@ -160,16 +167,19 @@ func (l *Log) replay(rec *Recovery, man *manifest) (tail []byte, err error) {
 		if !last {
 			limit = l.segments[i+1].first
 		}
-		if end, tail, err = l.replaySegment(rec, l.segments[i], limit, &mark); err != nil {
+		if end, tail, err = l.replaySegment(rec, l.segments[i], limit, &m); err != nil {
 			return nil, err
 		}
 	}
-	if mark > end {
+	if m.durable > end {
 		rec.Damage = append(rec.Damage, &CorruptError{
-			Segment: l.segments[len(l.segments)-1].name, From: end, To: mark,
+			Segment: l.segments[len(l.segments)-1].name, From: end, To: m.durable,
 			Err: errors.New("the log ends below its durable mark: a segment is missing or was cut"),
 		})
-		end = mark // LSNs are never used twice
+		end = m.durable // LSNs are never used twice
+	}
+	if m.end > end {
+		rec.Torn = max(rec.Torn, int64(m.end-end)) //nolint:gosec // positive
 	}
 	l.next = end
 	l.stats.damage.Add(uint64(len(rec.Damage)))
@@ -177,8 +187,8 @@ func (l *Log) replay(rec *Recovery, man *manifest) (tail []byte, err error) {
 }
 
 // replaySegment applies a segment's entries and returns the LSN behind the last good one. In the last segment, where
-// limit is 0, it first raises mark to the highest one, and returns a copy of the entries above it in place of applying.
-func (l *Log) replaySegment(rec *Recovery, s *segment, limit streamdown.LSN, mark *streamdown.LSN) (end streamdown.LSN, tail []byte, err error) {
+// limit is 0, it first looks for the highest mark, and returns a copy of the entries above it in place of applying them.
+func (l *Log) replaySegment(rec *Recovery, s *segment, limit streamdown.LSN, m *marks) (end streamdown.LSN, tail []byte, err error) {
 	if err := l.open(s); err != nil {
 		return 0, nil, err
 	}
@@ -194,11 +204,10 @@ func (l *Log) replaySegment(rec *Recovery, s *segment, limit streamdown.LSN, mar
 	if limit == 0 {
 		sp.limit = inFile
 		// The segment itself is a mark: it was made when all below it was durable.
-		after, err := highestMark(&sp, s.first)
-		if err != nil {
+		m.durable = max(m.durable, s.first)
+		if err := m.search(&sp, s.first); err != nil {
 			return 0, nil, fmt.Errorf("read %s: %w", s.name, err)
 		}
-		*mark = max(*mark, s.first, after)
 	}
 	c := Chunk{Buf: make([]byte, min(1<<20, sp.limit-s.first))}
 	at := s.first
@@ -209,13 +218,13 @@ func (l *Log) replaySegment(rec *Recovery, s *segment, limit streamdown.LSN, mar
 		}
 		for i := range c.Entries {
 			e := &c.Entries[i]
-			if limit == 0 && e.LSN >= *mark {
+			if limit == 0 && e.LSN >= m.durable {
 				at := len(tail)
 				tail = grow(tail, e.Size())
 				e.put(tail[at:], l.seed)
 				continue
 			}
-			*mark = max(*mark, markOf(e))
+			m.note(e)
 			for _, b := range l.cfg.Books {
 				b.Apply(e)
 			}
@@ -228,8 +237,15 @@ func (l *Log) replaySegment(rec *Recovery, s *segment, limit streamdown.LSN, mar
 		if err != nil {
 			return 0, nil, fmt.Errorf("read %s: %w", s.name, err)
 		}
-		if limit == 0 && at >= *mark {
+		if limit == 0 && at >= m.durable {
 			return at, tail, l.keepTorn(rec, s, at, inFile)
+		}
+		if limit == 0 && next == sp.limit { // nothing of what follows is left: rot up to the mark, a torn tail above
+			rec.Damage = append(rec.Damage, &CorruptError{Segment: s.name, From: at, To: m.durable, Err: errEntry})
+			if m.durable < inFile {
+				err = l.keepTorn(rec, s, m.durable, inFile)
+			}
+			return m.durable, tail, err
 		}
 		rec.Damage = append(rec.Damage, &CorruptError{Segment: s.name, From: at, To: next, Err: errEntry})
 		at = next
@@ -244,27 +260,41 @@ func markOf(e *Entry) streamdown.LSN {
 	return streamdown.LSN(binary.LittleEndian.Uint64(e.Body))
 }
 
-// highestMark looks through all that is left of a segment for a later mark: one above a damaged place proves that the
-// place was durable once.
-func highestMark(sp *span, at streamdown.LSN) (mark streamdown.LSN, err error) {
+// marks is what the marks that were found say.
+type marks struct {
+	durable streamdown.LSN // all below was durable once
+	end     streamdown.LSN // where the last group ended when it was written
+}
+
+func (m *marks) note(e *Entry) {
+	if e.Kind == KindMark {
+		m.durable = max(m.durable, markOf(e))
+		m.end = max(m.end, streamdown.LSN(e.Ordinal)) //nolint:gosec // round trip
+	}
+}
+
+// search looks through all that is left of a segment: a mark above a damaged place proves that the place was durable
+// once.
+func (m *marks) search(sp *span, at streamdown.LSN) error {
 	if at >= sp.limit {
-		return 0, nil
+		return nil
 	}
 	c := Chunk{Buf: make([]byte, min(1<<20, sp.limit-at))}
 	for at < sp.limit {
 		if _, err := sp.read(&c, at); err != nil {
-			return 0, err
+			return err
 		}
 		for i := range c.Entries {
-			mark = max(mark, markOf(&c.Entries[i]))
+			m.note(&c.Entries[i])
 		}
 		if at = c.Next; len(c.Entries) == 0 {
+			var err error
 			if at, err = sp.resync(at); err != nil {
-				return 0, err
+				return err
 			}
 		}
 	}
-	return mark, nil
+	return nil
 }
 
 // keepTorn copies what is cut off the tail to a file of its own. The new segment's first LSN is what cuts.
@@ -273,13 +303,14 @@ func (l *Log) keepTorn(rec *Recovery, s *segment, from, to streamdown.LSN) error
 	if _, err := s.file.ReadAt(b, s.start+int64(from-s.first)); err != nil { //nolint:gosec // positive
 		return fmt.Errorf("read torn tail of %s: %w", s.name, err)
 	}
+	rec.Torn = int64(len(b))
 	if len(bytes.Trim(b, "\x00")) == 0 {
-		return nil // a size without data
+		return nil // a size without data: nothing to keep
 	}
 	name := fmt.Sprintf("torn-%020d-%d.bin", uint64(from), l.cfg.Now().UnixNano())
 	if err := vfs.WriteFile(l.cfg.FS, filepath.Join(l.cfg.Dir, name), b); err != nil {
 		return fmt.Errorf("keep torn tail: %w", err)
 	}
-	rec.Torn, rec.TornFile = int64(len(b)), name
+	rec.TornFile = name
 	return nil
 }

@@ -77,6 +77,7 @@ func (l *Log) commit(stopping bool) bool {
 	l.mu.Unlock()
 
 	first := end - streamdown.LSN(len(group))
+	endMark(group, end, l.seed)
 	fresh := false // the current segment was begun for this group after a failure
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		err := l.persist(group, first, fresh)
