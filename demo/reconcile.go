@@ -38,7 +38,7 @@ func (s *show) reconcile(ctx context.Context) (r *Reconciled, err error) {
 			return err
 		}
 		defer client.Close()
-		rep, err := reconcile.Run(ctx, reconcile.Config{Log: log, Topic: &side{client: client}})
+		rep, err := reconcile.Run(ctx, reconcile.Config{Log: log, Topic: reconcile.NewKafkaTopics(client)})
 		if err != nil {
 			return err
 		}

@@ -255,9 +255,9 @@ func TestAnswerHoldsOnlyForWhoGaveIt(t *testing.T) {
 // A lane leaves the list of the node where it stands ready, whoever leads now: or it would stand in it twice one day.
 func TestLaneLeavesTheListItStandsIn(t *testing.T) {
 	s := newScene(t)
+	s.led(1)
 	l, n := s.core.lanes[0], s.core.nodes[0]
 	l.ready, n.ready = true, append(n.ready, l)
-	s.led(1)
 	s.core.park(l)
 	if len(n.ready) != 0 || l.ready {
 		t.Errorf("%d lanes ready at the old leader", len(n.ready))

@@ -34,8 +34,8 @@ func (f *frames) get(size int) *[]byte {
 func (f *frames) put(b *[]byte) {
 	size := cap(*b)
 	c := bits.Len(uint(size)) - 1 - minClass // the largest class that it can serve
-	if c < 0 || size > 4<<maxClass {
-		return // too small to serve, or so large that it is better given back
+	if c < 0 || size > 16<<maxClass {
+		return // too small to serve, or larger than what fast producers send again and again
 	}
 	*b = (*b)[:0]
 	f.classes[min(c, maxClass-minClass)].Put(b)

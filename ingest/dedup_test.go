@@ -2,6 +2,7 @@ package ingest
 
 import (
 	"testing"
+	"time"
 
 	"github.com/streamdown/streamdown"
 	"github.com/streamdown/streamdown/batch"
@@ -27,11 +28,11 @@ func reopened(t *testing.T, l *lane) *lane {
 func TestPendingBatchesDisplaceNoDurableOnes(t *testing.T) {
 	l := &lane{}
 	for i := range int32(6) {
-		l.reserve(head(0, 3*i), 1, nil)
+		l.reserve(head(0, 3*i), waiting{since: time.UnixMilli(1)})
 		l.settle(streamdown.Ordinal(3*i), 3, 1, nil)
 	}
 	for i := int32(6); i < 6+window; i++ {
-		l.reserve(head(0, 3*i), 1, nil)
+		l.reserve(head(0, 3*i), waiting{since: time.UnixMilli(1)})
 	}
 	if n := len(l.rows[7].batches); n != 2*window {
 		t.Errorf("the row remembers %d batches, want %d durable and %d pending", n, window, window)
@@ -49,9 +50,9 @@ func TestPendingBatchesDisplaceNoDurableOnes(t *testing.T) {
 
 func TestPendingEpochDisplacesNoDurableOne(t *testing.T) {
 	l := &lane{}
-	l.reserve(head(0, 0), 1, nil)
+	l.reserve(head(0, 0), waiting{since: time.UnixMilli(1)})
 	l.settle(0, 3, 1, nil)
-	l.reserve(head(1, 0), 1, nil)
+	l.reserve(head(1, 0), waiting{since: time.UnixMilli(1)})
 	if got, _ := l.rows[7].judge(head(0, 3)); got != staleEpoch {
 		t.Errorf("the old epoch is judged %d while the new one is pending", got)
 	}

@@ -160,12 +160,12 @@ type answer struct {
 	lane   streamdown.LaneID
 	remote bool
 	policy Policy
-	repeat bool // of a batch that is counted already
+	again  bool // a repeat: its records are counted already
 	done   func(Result)
 }
 
 func (a answer) ok(base streamdown.Offset, count int32) {
-	if !a.repeat {
+	if !a.again {
 		a.in.acked.Add(uint64(count)) //nolint:gosec // admitted batches have a positive count
 	}
 	a.done(Result{Base: base, LogStart: streamdown.NoOffset})
@@ -241,20 +241,7 @@ func (in *Intake) tryAppend(l *lane, h *batch.Header, records []byte, now time.T
 			return nil
 		case duplicate:
 			in.repeated.Add(1)
-			a.repeat = true
-			o, count := s.ordinal, s.count
-			if !s.durable {
-				// It waits for, and counts as, what its original waits for (rule A3).
-				for i := range l.pending {
-					if p := &l.pending[i]; p.ordinal == o {
-						p.waits = append(p.waits, func() { a.durable(o, count, now) })
-					}
-				}
-				l.mu.Unlock()
-				return nil
-			}
-			l.mu.Unlock()
-			a.durable(o, count, now)
+			in.repeat(l, *s, waiting{a, now})
 			return nil
 		case admit:
 		}
@@ -264,14 +251,32 @@ func (in *Intake) tryAppend(l *lane, h *batch.Header, records []byte, now time.T
 		}
 	}
 	defer l.mu.Unlock()
-	o, count := l.next, h.Count
-	e := wal.Entry{Kind: wal.KindBatch, Lane: l.id, Ordinal: o, Count: count, Arrival: now.UnixMilli(), Body: records}
-	if _, err := in.log.Append(&e); err != nil {
+	l.entry = wal.Entry{Kind: wal.KindBatch, Lane: l.id, Ordinal: l.next, Count: h.Count, Arrival: now.UnixMilli(), Body: records}
+	_, err := in.log.Append(&l.entry)
+	l.entry.Body = nil
+	if err != nil {
 		return err
 	}
 	in.admitted.Add(1)
-	l.reserve(h, now.UnixMilli(), func() { a.durable(o, count, now) })
+	l.reserve(h, waiting{a, now})
 	return nil
+}
+
+// repeat answers a client's retry of a batch that the lane knows: it waits for, and counts as, what its original waits
+// for (rule A3). The lane's lock is held, and given back.
+func (in *Intake) repeat(l *lane, s sent, w waiting) {
+	w.again = true
+	if !s.durable {
+		for i := range l.pending {
+			if p := &l.pending[i]; p.ordinal == s.ordinal {
+				p.repeats = append(p.repeats, w)
+			}
+		}
+		l.mu.Unlock()
+		return
+	}
+	l.mu.Unlock()
+	w.durable(s.ordinal, s.count, w.since)
 }
 
 func (in *Intake) refuse(done func(Result), code int16, why string) {
@@ -289,10 +294,14 @@ func (in *Intake) Apply(e *wal.Entry) {
 	}
 	l := in.lane(e.Lane)
 	l.mu.Lock()
-	waits := l.settle(e.Ordinal, e.Count, e.Arrival, e.Body)
+	p, waited := l.settle(e.Ordinal, e.Count, e.Arrival, e.Body)
 	l.mu.Unlock()
-	for _, w := range waits {
-		w()
+	if !waited {
+		return
+	}
+	p.first.durable(p.ordinal, p.count, p.first.since)
+	for _, w := range p.repeats {
+		w.durable(p.ordinal, p.count, w.since)
 	}
 }
 

@@ -5,9 +5,11 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/streamdown/streamdown"
 	"github.com/streamdown/streamdown/batch"
+	"github.com/streamdown/streamdown/wal"
 )
 
 // lane is the admission state of one topic-partition.
@@ -21,6 +23,7 @@ type lane struct {
 	durable streamdown.Ordinal // behind the last durable record
 	rows    map[int64]*row     // by producer id
 	pending []pending          // in the log and not durable yet, in order
+	entry   wal.Entry          // of the batch being appended, so that none is allocated for each
 	sweepAt int                // number of rows at which old ones are looked for
 }
 
@@ -29,7 +32,14 @@ type pending struct {
 	ordinal streamdown.Ordinal
 	count   int32
 	pid     int64
-	waits   []func()
+	first   waiting
+	repeats []waiting // a client's repeats of the batch, which wait for what it waits for
+}
+
+// waiting is one request that is answered once its batch is durable.
+type waiting struct {
+	answer
+	since time.Time
 }
 
 const (
@@ -73,16 +83,12 @@ func (l *lane) row(pid int64) *row {
 }
 
 // reserve takes the ordinals of a batch that the log took.
-func (l *lane) reserve(h *batch.Header, arrival int64, done func()) {
-	p := pending{ordinal: l.next, count: h.Count, pid: h.ProducerID}
-	if done != nil {
-		p.waits = append(p.waits, done)
-	}
+func (l *lane) reserve(h *batch.Header, w waiting) {
+	l.pending = append(l.pending, pending{ordinal: l.next, count: h.Count, pid: h.ProducerID, first: w})
 	if h.ProducerID != batch.NoProducerID {
-		l.row(h.ProducerID).add(sentOf(h, l.next), arrival)
+		l.row(h.ProducerID).add(sentOf(h, l.next), w.since.UnixMilli())
 	}
 	l.next += streamdown.Ordinal(h.Count)
-	l.pending = append(l.pending, p)
 }
 
 func sentOf(h *batch.Header, o streamdown.Ordinal) sent {
@@ -91,25 +97,27 @@ func sentOf(h *batch.Header, o streamdown.Ordinal) sent {
 
 // settle takes a batch that became durable and returns who waited for it. While the log is opened nothing is pending,
 // and the batch itself says what the lane has to remember.
-func (l *lane) settle(o streamdown.Ordinal, count int32, arrival int64, body []byte) []func() {
+func (l *lane) settle(o streamdown.Ordinal, count int32, arrival int64, body []byte) (p pending, waited bool) {
 	l.durable = o + streamdown.Ordinal(count)
-	if len(l.pending) > 0 {
-		p := l.pending[0]
-		l.pending = l.pending[1:]
+	if n := len(l.pending); n > 0 {
+		p = l.pending[0]
+		copy(l.pending, l.pending[1:]) // few are pending: moving them up keeps the slice's room
+		l.pending[n-1] = pending{}
+		l.pending = l.pending[:n-1]
 		if r := l.rows[p.pid]; r != nil {
 			r.settle(o)
 		}
-		return p.waits
+		return p, true
 	}
 	l.next = l.durable
 	h, err := batch.ParseHeader(body)
 	if err != nil || h.ProducerID == batch.NoProducerID {
-		return nil
+		return p, false
 	}
 	s := sentOf(&h, o)
 	s.durable = true
 	l.row(h.ProducerID).add(s, arrival)
-	return nil
+	return p, false
 }
 
 // append writes what is durable of the lane.

@@ -2,7 +2,6 @@ package reconcile_test
 
 import (
 	"context"
-	"fmt"
 	"testing"
 	"time"
 
@@ -10,7 +9,6 @@ import (
 
 	"github.com/streamdown/streamdown"
 	"github.com/streamdown/streamdown/batch"
-	"github.com/streamdown/streamdown/catalog"
 	"github.com/streamdown/streamdown/connect/kafka"
 	"github.com/streamdown/streamdown/delivery"
 	"github.com/streamdown/streamdown/reconcile"
@@ -18,27 +16,6 @@ import (
 	"github.com/streamdown/streamdown/vfs"
 	"github.com/streamdown/streamdown/wal"
 )
-
-// live is a Kafka cluster as a target: what a command wires, in small.
-type live struct {
-	*kafka.Client
-	view *catalog.Cluster
-}
-
-func (l live) Pin(ctx context.Context, tp streamdown.TopicPartition) (reconcile.Pin, error) {
-	p, t, ok := l.view.Partition(tp)
-	if !ok {
-		return reconcile.Pin{}, fmt.Errorf("%s: %w", tp, reconcile.ErrNoTopic)
-	}
-	start, end, err := l.EndOffset(ctx, p.Leader, tp)
-	return reconcile.Pin{Cluster: l.view.ID, Topic: t.ID, Start: start, End: end, Compacted: t.Config.Compacted}, err
-}
-
-func (l live) Walk(ctx context.Context, tp streamdown.TopicPartition, id streamdown.ID, from, to streamdown.Offset, fn func(streamdown.Offset, []byte) error) error {
-	p, _, _ := l.view.Partition(tp)
-	_, err := l.Client.Walk(ctx, p.Leader, tp, id, from, to, fn)
-	return err
-}
 
 // TestALogAgainstALiveTopic speaks to kfake, an embedded broker with the real protocol, while the log is open and with
 // a directory on the real disk.
@@ -59,7 +36,7 @@ func TestALogAgainstALiveTopic(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	target := live{c, view}
+	target := reconcile.NewKafkaTopics(c)
 	id, _, err := c.NewProducerID(ctx)
 	if err != nil {
 		t.Fatal(err)

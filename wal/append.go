@@ -60,7 +60,7 @@ func endMark(group []byte, end streamdown.LSN, seed uint32) {
 	first := streamdown.LSN(binary.LittleEndian.Uint64(group[8:]))
 	if e, _, err := parseEntry(group, first, seed, false); err == nil && e.Kind == KindMark {
 		e.Ordinal = streamdown.Ordinal(end) //nolint:gosec // round trip
-		e.put(group, seed)
+		e.put(group[:e.Size()], seed)
 	}
 }
 

@@ -53,8 +53,8 @@ func (l *Log) loadManifest() (*manifest, error) {
 }
 
 func parseManifest(b []byte) (*manifest, error) {
-	at := bytes.LastIndex(b, []byte(manifestCRC))
-	if at < 0 || string(b[at:]) != crcField(b[:at]) {
+	// Without the field it was written before there was one: a damaged field leaves the rest as it was.
+	if at := bytes.LastIndex(b, []byte(manifestCRC)); at >= 0 && string(b[at:]) != crcField(b[:at]) {
 		return nil, errors.New("it does not match its checksum")
 	}
 	var f manifestFile

@@ -178,8 +178,8 @@ func (l *Log) replay(rec *Recovery, man *manifest) (tail []byte, err error) {
 		})
 		end = m.durable // LSNs are never used twice
 	}
-	if m.end > end {
-		rec.Torn = max(rec.Torn, int64(m.end-end)) //nolint:gosec // positive
+	if m.end > end && rec.Torn == 0 {
+		rec.Torn = int64(m.end - end) //nolint:gosec // positive; the file ends with a whole entry, and the group does not
 	}
 	l.next = end
 	l.stats.damage.Add(uint64(len(rec.Damage)))
@@ -295,6 +295,13 @@ func (m *marks) search(sp *span, at streamdown.LSN) error {
 		}
 	}
 	return nil
+}
+
+// highestMark is the highest mark in what is left of a segment from at on, 0 without any.
+func highestMark(sp *span, at streamdown.LSN) (streamdown.LSN, error) {
+	var m marks
+	err := m.search(sp, at)
+	return m.durable, err
 }
 
 // keepTorn copies what is cut off the tail to a file of its own. The new segment's first LSN is what cuts.

@@ -78,7 +78,7 @@ func compare(ctx context.Context, o *options, dir string, k *config.Kafka, only 
 		return nil, err
 	}
 	defer client.Close()
-	return reconcile.Run(ctx, reconcile.Config{Log: log, Topic: newLiveTopics(client), Only: only, Progress: o.progress("reconcile")})
+	return reconcile.Run(ctx, reconcile.Config{Log: log, Topic: reconcile.NewKafkaTopics(client), Only: only, Progress: o.progress("reconcile")})
 }
 
 // only selects the lanes of the targets; without any, all.

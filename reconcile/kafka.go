@@ -1,4 +1,4 @@
-package main
+package reconcile
 
 import (
 	"context"
@@ -11,24 +11,24 @@ import (
 	"github.com/streamdown/streamdown/batch"
 	"github.com/streamdown/streamdown/catalog"
 	"github.com/streamdown/streamdown/connect/kafka"
-	"github.com/streamdown/streamdown/reconcile"
 	"github.com/streamdown/streamdown/sink"
 )
 
-// liveTopics shows reconcile a cluster's topics as they are. Not for concurrent use.
-type liveTopics struct {
+// KafkaTopics shows a Kafka cluster's topics as they are. It is a Topic; it is not for concurrent use.
+type KafkaTopics struct {
 	client *kafka.Client
 	looks  map[string]*catalog.Cluster // by topic: what was seen of it last
 }
 
-var _ reconcile.Topic = (*liveTopics)(nil)
+var _ Topic = (*KafkaTopics)(nil)
 
-func newLiveTopics(c *kafka.Client) *liveTopics {
-	return &liveTopics{client: c, looks: map[string]*catalog.Cluster{}}
+// NewKafkaTopics returns the topics that the client reaches; closing the client stays with the caller.
+func NewKafkaTopics(c *kafka.Client) *KafkaTopics {
+	return &KafkaTopics{client: c, looks: map[string]*catalog.Cluster{}}
 }
 
 // leader returns the partition's leader and topic, from a look that may be old unless fresh is set.
-func (l *liveTopics) leader(ctx context.Context, tp streamdown.TopicPartition, fresh bool) (int32, *catalog.Cluster, error) {
+func (l *KafkaTopics) leader(ctx context.Context, tp streamdown.TopicPartition, fresh bool) (int32, *catalog.Cluster, error) {
 	cl := l.looks[tp.Topic]
 	if cl == nil || fresh {
 		var err error
@@ -47,15 +47,15 @@ func (l *liveTopics) leader(ctx context.Context, tp streamdown.TopicPartition, f
 	case topic != nil && topic.Err != 0 && topic.Err != kerr.UnknownTopicOrPartition.Code:
 		return 0, nil, fmt.Errorf("look at %s: %w", tp, kerr.ErrorForCode(topic.Err))
 	case !ok || topic.Err != 0:
-		return 0, nil, fmt.Errorf("%s: %w", tp, reconcile.ErrNoTopic)
+		return 0, nil, fmt.Errorf("%s: %w", tp, ErrNoTopic)
 	case p.Leader < 0:
 		return 0, nil, fmt.Errorf("%s has no leader just now: %w", tp, kerr.LeaderNotAvailable)
 	}
 	return p.Leader, cl, nil
 }
 
-// Pin implements reconcile.Topic.
-func (l *liveTopics) Pin(ctx context.Context, tp streamdown.TopicPartition) (pin reconcile.Pin, err error) {
+// Pin implements Topic.
+func (l *KafkaTopics) Pin(ctx context.Context, tp streamdown.TopicPartition) (pin Pin, err error) {
 	err = l.atLeader(ctx, tp, func(node int32, cl *catalog.Cluster) error {
 		topic := cl.Topics[tp.Topic]
 		if !topic.Config.Known {
@@ -63,17 +63,17 @@ func (l *liveTopics) Pin(ctx context.Context, tp streamdown.TopicPartition) (pin
 			return fmt.Errorf("the settings of %s may not be read; give this user DESCRIBE_CONFIGS on it", tp.Topic)
 		}
 		start, end, err := l.client.EndOffset(ctx, node, tp)
-		pin = reconcile.Pin{Cluster: cl.ID, Topic: topic.ID, Start: start, End: end, Compacted: topic.Config.Compacted}
+		pin = Pin{Cluster: cl.ID, Topic: topic.ID, Start: start, End: end, Compacted: topic.Config.Compacted}
 		return err
 	})
 	return pin, err
 }
 
-// Walk implements reconcile.Topic.
-func (l *liveTopics) Walk(ctx context.Context, tp streamdown.TopicPartition, id streamdown.ID, from, to streamdown.Offset,
+// Walk implements Topic.
+func (l *KafkaTopics) Walk(ctx context.Context, tp streamdown.TopicPartition, id streamdown.ID, from, to streamdown.Offset,
 	fn func(base streamdown.Offset, raw []byte) error,
 ) error {
-	return l.atLeader(ctx, tp, func(node int32, _ *catalog.Cluster) error {
+	return l.atLeader(ctx, tp, func(node int32, cl *catalog.Cluster) error {
 		_, err := l.client.Walk(ctx, node, tp, id, from, to, func(base streamdown.Offset, raw []byte) error {
 			h, err := batch.ParseHeader(raw)
 			if err != nil {
@@ -82,12 +82,16 @@ func (l *liveTopics) Walk(ctx context.Context, tp streamdown.TopicPartition, id 
 			from = base + streamdown.Offset(h.LastOffsetDelta) + 1 // should another leader have to go on
 			return fn(base, raw)
 		})
+		var gap *kafka.GapError
+		if errors.As(err, &gap) && cl.Topics[tp.Topic].Config.Compacted {
+			return nil // the tail was cleaned away; Pin says that absence proves nothing here
+		}
 		return err
 	})
 }
 
 // atLeader does something at the partition's leader, once more if another one leads by now.
-func (l *liveTopics) atLeader(ctx context.Context, tp streamdown.TopicPartition, do func(node int32, cl *catalog.Cluster) error) error {
+func (l *KafkaTopics) atLeader(ctx context.Context, tp streamdown.TopicPartition, do func(node int32, cl *catalog.Cluster) error) error {
 	node, cl, err := l.leader(ctx, tp, false)
 	if err != nil {
 		return err

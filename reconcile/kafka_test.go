@@ -1,4 +1,4 @@
-package main
+package reconcile_test
 
 import (
 	"errors"
@@ -40,7 +40,7 @@ func TestTopicsAreReadWhoeverLeadsThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	live := newLiveTopics(client)
+	live := reconcile.NewKafkaTopics(client)
 	pin, err := live.Pin(t.Context(), tp)
 	if err != nil {
 		t.Fatal(err)
