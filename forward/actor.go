@@ -21,10 +21,19 @@ func (a *actor) f() *Forwarder { return (*Forwarder)(a) }
 func (a *actor) Read(r Reader, from streamdown.LSN) {
 	f := a.f()
 	size := min(uint64(f.core.durable-from), readSize)
-	f.run(scanWithin, func(context.Context) func(now time.Time) {
-		c := wal.Chunk{Buf: make([]byte, size)} // the batches keep it alive until they are confirmed
+	for len(f.entries) <= int(r) {
+		f.entries = append(f.entries, nil)
+	}
+	entries := f.entries[r]
+	f.wg.Go(func() {
+		// The batches keep the buffer alive until they are confirmed; the list of entries is used again.
+		c := wal.Chunk{Buf: make([]byte, size), Entries: entries}
 		err := f.opt.Log.Read(&c, from)
-		return func(now time.Time) { f.core.Chunk(now, r, c.Entries, c.Next, err) }
+		f.mail.post(func(now time.Time) {
+			f.core.Chunk(now, r, c.Entries, c.Next, err)
+			clear(c.Entries)
+			f.entries[r] = c.Entries[:0]
+		})
 	})
 }
 

@@ -83,7 +83,8 @@ type Forwarder struct {
 	pid   int64
 	pidOf string // the cluster that pid belongs to
 
-	confirmedAt []sample // what was the watermark when; owned by the loop
+	entries     [][]wal.Entry // by reader, for use again; owned by the loop
+	confirmedAt []sample      // what was the watermark when; owned by the loop
 	released    streamdown.LSN
 }
 

@@ -322,9 +322,8 @@ func (c *Core) fresh() bool {
 	return c.readers[mainReader].pos >= c.durable || c.now.Sub(c.lastRead) < c.cfg.Patience
 }
 
-// stamped returns the parcel of one batch under the lane's binding: its sequence follows from its ordinal (rule C1).
-func (l *lane) stamped(it *item) sink.Parcel {
-	p := sink.Parcel{TopicPartition: l.tp, TopicID: l.bind.Topic, Payload: it.body[batch.HeaderSize:]}
+// stamp fills in the parcel of one batch under the lane's binding: its sequence follows from its ordinal (rule C1).
+func (l *lane) stamp(p *sink.Parcel, it *item) {
+	p.TopicPartition, p.TopicID, p.Payload = l.tp, l.bind.Topic, it.body[batch.HeaderSize:]
 	batch.Restamp(&p.Header, it.body, batch.Stamp{ProducerID: l.bind.PID, Epoch: l.bind.Epoch, BaseSequence: l.bind.Sequence(it.ordinal)})
-	return p
 }

@@ -201,7 +201,8 @@ func (c *Core) request(n *node) bool {
 		if c.cfg.plantSwap && l.sent+1 < len(l.queue) && it.ordinal%7 == 3 {
 			l.queue[l.sent], l.queue[l.sent+1] = l.queue[l.sent+1], l.queue[l.sent]
 		}
-		parcels = append(parcels, l.stamped(it))
+		parcels = append(parcels, sink.Parcel{})
+		l.stamp(&parcels[len(parcels)-1], it)
 		r.of = append(r.of, flight{l, it.ordinal})
 		size += len(it.body)
 		l.sent++

@@ -86,7 +86,7 @@ func (l *Log) open(s *segment) error {
 	}
 	var b [segmentHeader]byte
 	if _, err := s.file.ReadAt(b[:], 0); err == nil {
-		if h, size, _, err := parseHeader(b[:]); err == nil && h.log == l.id && size <= maxState {
+		if h, size, _, err := parseHeader(b[:]); err == nil && h.log == l.id && h.number == s.number && h.first == s.first && size <= maxState {
 			s.start = dataStart(size)
 			return nil
 		}

@@ -130,15 +130,20 @@ func (l *Log) replay(rec *Recovery, man *manifest) (tail []byte, err error) {
 			return nil, fmt.Errorf("open %s: %w", s.name, err)
 		}
 		h, state, err := readState(f, l.id)
+		renamed := false
+		if err == nil && (h.number != s.number || h.first != s.first) {
+			err = fmt.Errorf("%w: it is that of segment %d at %d", errHeader, h.number, h.first)
+			renamed = isRenamed(f, s, &h, len(state))
+		}
 		f.Close()
 		switch {
+		case renamed:
+			return nil, fmt.Errorf("%s: its header and entries are those of %s: the file was renamed; give it its name back", s.name, segmentName(h.number, h.first))
 		case errors.Is(err, errNewer):
 			return nil, fmt.Errorf("%s: %w: start that version, or restore a backup of the directory", s.name, err)
 		case err != nil:
 			rec.Damage = append(rec.Damage, &CorruptError{Segment: s.name, From: s.first, To: s.first, Err: err})
 			continue
-		case h.number != s.number || h.first != s.first:
-			return nil, fmt.Errorf("%s: its header says segment %d at %d: the file was renamed", s.name, h.number, h.first)
 		}
 		l.id = h.log
 		l.seed = seedOf(l.id)
@@ -184,6 +189,23 @@ func (l *Log) replay(rec *Recovery, man *manifest) (tail []byte, err error) {
 	l.next = end
 	l.stats.damage.Add(uint64(len(rec.Damage)))
 	return tail, nil
+}
+
+// isRenamed reports whether the file has entries where its header says, and none where its name says. Otherwise a write
+// of another segment's header went to the wrong place, and the entries can be found by their LSNs.
+func isRenamed(f vfs.File, s *segment, h *header, state int) bool {
+	size, err := f.Size()
+	start, seed := dataStart(state), seedOf(h.log)
+	if err != nil || size <= start {
+		return false
+	}
+	sp := span{file: f, seed: seed, first: h.first, start: start, limit: h.first + streamdown.LSN(size-start)} //nolint:gosec // positive
+	c := Chunk{Buf: make([]byte, 64<<10)}
+	if _, err := sp.read(&c, h.first); err != nil || len(c.Entries) == 0 {
+		return false
+	}
+	at, err := locate(f, seed, s.first, size)
+	return err == nil && at == size
 }
 
 // replaySegment applies a segment's entries and returns the LSN behind the last good one. In the last segment, where

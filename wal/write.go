@@ -206,9 +206,11 @@ func (l *Log) newSegment(number uint64, first streamdown.LSN, entries []byte) (*
 
 // apply shows the entries of a durable group to the books.
 func (l *Log) apply(group []byte, lsn streamdown.LSN) {
+	var e Entry // one for all: the books take its address
 	for len(group) > 0 {
-		e, n, err := parseEntry(group, lsn, l.seed, false)
-		if err != nil {
+		var n int
+		var err error
+		if e, n, err = parseEntry(group, lsn, l.seed, false); err != nil {
 			// These are the bytes that were just encoded: only broken memory gets here.
 			panic(fmt.Sprintf("wal: entry at %d does not parse after it was written: %v", lsn, err))
 		}
