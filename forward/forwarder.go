@@ -73,8 +73,9 @@ type Forwarder struct {
 	mail mailbox
 	wg   sync.WaitGroup // of all goroutines but the loop
 	// run starts work in a goroutine that Run waits for; what it returns becomes an event. Set by Run, whose context bounds it.
-	run  func(within time.Duration, work func(ctx context.Context) func(now time.Time))
-	gate chan struct{} // askersAtOnce
+	run   func(within time.Duration, work func(ctx context.Context) func(now time.Time))
+	gate  chan struct{} // askersAtOnce
+	ended chan struct{} // closed when Run has ended
 
 	pipes map[int32]link // by node; owned by the loop
 	dials uint64         // counts connections, so that a late word on an old one does not end a new one; owned by the loop
@@ -100,7 +101,7 @@ type sample struct {
 
 // NewForwarder returns a forwarder that goes on where the book and the log stand.
 func NewForwarder(opt Options) *Forwarder {
-	f := &Forwarder{opt: opt, log: opt.Logger, gate: make(chan struct{}, askersAtOnce), pipes: map[int32]link{}, pid: -1}
+	f := &Forwarder{opt: opt, log: opt.Logger, gate: make(chan struct{}, askersAtOnce), ended: make(chan struct{}), pipes: map[int32]link{}, pid: -1}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
@@ -158,6 +159,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 			}
 			f.wg.Wait()
 			f.mail.close()
+			close(f.ended)
 			f.opt.Book.SetUp(false)
 			f.progress(time.Now())
 			return nil
@@ -206,15 +208,19 @@ func (f *Forwarder) question(within time.Duration, work func(ctx context.Context
 	})
 }
 
+var errEnded = errors.New("the forwarder has ended")
+
 // do runs fn in the loop and waits for it.
 func (f *Forwarder) do(ctx context.Context, fn func(now time.Time)) error {
 	done := make(chan struct{})
 	if !f.mail.post(func(now time.Time) { fn(now); close(done) }) {
-		return errors.New("the forwarder has ended")
+		return errEnded
 	}
 	select {
 	case <-done:
 		return nil
+	case <-f.ended:
+		return errEnded // it was posted and not taken any more
 	case <-ctx.Done():
 		return ctx.Err()
 	}
