@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-const simSeeds = 1000 // of a plain `go test`
+const simSeeds = 2000 // of a plain `go test`
 
 // TestSimulation plays the path with random faults and judges it by what producers, log and brokers really hold.
 //

@@ -107,7 +107,7 @@ func Open(opt Options) (n *Node, err error) {
 		return nil, fmt.Errorf("listen.kafka: %w; is another process on that port?", err)
 	}
 	if n.httpL, err = net.Listen("tcp", n.cfg.Listen.HTTP.Address); err != nil {
-		n.kafkaL.Close()
+		_ = n.kafkaL.Close()
 		return nil, fmt.Errorf("listen.http: %w; is another process on that port?", err)
 	}
 	n.gateway = gateway.New(gateway.Config{Advertise: n.advertise(), Logger: n.log}, n.intake,

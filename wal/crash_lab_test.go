@@ -200,7 +200,7 @@ func (l *lab) fs() vfs.FS {
 			time.Sleep(time.Duration(1 + l.lag.IntN(50_000)))
 		}
 	})
-	if l.plant != nil && l.plant.disk != nil {
+	if l.plant != nil {
 		return l.plant.disk(l.disk)
 	}
 	return l.disk

@@ -40,6 +40,7 @@ func (l *Log) Release(lsn streamdown.LSN) (int, error) {
 		l.segments = append(l.segments[:0:0], l.segments[1:]...)
 		n++
 		if err := l.cfg.FS.SyncDir(l.cfg.Dir); err != nil {
+			l.dirFailures.Add(1)
 			return n, fmt.Errorf("release: sync directory: %w", err)
 		}
 	}

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"time"
@@ -180,10 +181,18 @@ func (l *Log) newSegment(number uint64, first streamdown.LSN, entries []byte) (*
 		if _, _, err := readState(f, l.id); err != nil {
 			return fmt.Errorf("read back: %w", err)
 		}
+		failures := l.dirFailures.Load()
 		if err := l.cfg.FS.Rename(tmp, path); err != nil {
 			return err
 		}
-		return l.cfg.FS.SyncDir(l.cfg.Dir)
+		if err := l.cfg.FS.SyncDir(l.cfg.Dir); err != nil {
+			return err
+		}
+		if l.dirFailures.Load() != failures {
+			// As with a file: a sync that failed elsewhere may have been about this name, and ours then proves nothing.
+			return errors.New("sync directory: another sync of it failed meanwhile")
+		}
+		return nil
 	}()
 	if err != nil {
 		f.Close()
