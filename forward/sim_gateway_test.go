@@ -84,6 +84,7 @@ func (s *sim) open() {
 func (g *gateway) tick() {
 	g.core.Tick(g.s.now())
 	g.book.Sweep(g.s.now())
+	g.s.oracle.bounded(g.core)
 	g.s.own(50*time.Millisecond, g.tick)
 }
 

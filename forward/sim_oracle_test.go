@@ -230,6 +230,33 @@ func (o *oracle) watermark(g *gateway, mark streamdown.LSN) {
 	}
 }
 
+// bounded judges what the core counts of its own memory: a count that drifts ends its bounds one day (G12).
+func (o *oracle) bounded(c *Core) {
+	bytes := 0
+	for i, r := range c.readers {
+		full, lanes := 0, 0
+		for _, l := range c.order {
+			if l.reader != Reader(i) {
+				continue
+			}
+			lanes++
+			bytes += l.bytes
+			if l.full {
+				full++
+			}
+		}
+		if r != nil && (r.full != full || i > 0 && r.lanes != lanes) {
+			o.s.violate("G12", "reader %d counts %d lanes and %d full ones, there are %d and %d", i, r.lanes, r.full, lanes, full)
+		}
+		if r == nil && lanes > 0 {
+			o.s.violate("G12", "%d lanes belong to reader %d, which is none", lanes, i)
+		}
+	}
+	if bytes != c.bytes {
+		o.s.violate("G12", "%d bytes are counted as read ahead, the lanes hold %d", c.bytes, bytes)
+	}
+}
+
 // final judges the state of rest: all that was acked is at the broker, exactly once; nothing else of ours is.
 func (o *oracle) final() {
 	for i := range o.lanes {

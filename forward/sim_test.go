@@ -11,8 +11,6 @@ import (
 	"time"
 )
 
-const simSeeds = 2000 // of a plain `go test`
-
 // TestSimulation plays the path with random faults and judges it by what producers, log and brokers really hold.
 //
 //	SIM_SEEDS=10000 go test -run TestSimulation ./forward     more seeds

@@ -36,11 +36,9 @@ type sim struct {
 	builder batch.Builder
 	stats   simStats
 
-	full       bool // the log takes no batches just now
-	diskSlow   bool
-	healed     bool
-	foreign    int // records of other producers
-	contentSeq int
+	full     bool // the log takes no batches just now
+	diskSlow bool
+	healed   bool
 }
 
 type simEvent struct {

@@ -350,10 +350,14 @@ func (l *lab) release() {
 		lsn = min(lsn, l.sent[l.floor].LSN)
 	}
 	l.say("release below %d", lsn)
+	segments := l.log.Stats().Segments
 	if p := l.plant; p != nil && p.early {
 		lsn = l.log.Durable()
 	}
 	l.drive(func() { _, _ = l.log.Release(lsn) }) // that it failed is no harm: it is asked for again
+	if l.log.Stats().Segments < min(2, segments) {
+		l.fail("state", "a release left one state only")
+	}
 }
 
 // readBack reads all that was not released, as a carrier does, and compares it byte by byte.

@@ -237,7 +237,7 @@ func (r *Reader) header(s *segment) ([]byte, error) {
 	defer f.Close()
 	b := make([]byte, segmentHeader)
 	n, err := f.ReadAt(b, 0)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("read header of %s: %w", s.name, err)
 	}
 	return b[:n], nil

@@ -17,7 +17,7 @@ const maxState = 1 << 30
 // readState reads a segment's header and state and checks both.
 func readState(f vfs.File, log streamdown.ID) (header, []byte, error) {
 	var b [segmentHeader]byte
-	if _, err := f.ReadAt(b[:], 0); err != nil && err != io.EOF {
+	if _, err := f.ReadAt(b[:], 0); err != nil && !errors.Is(err, io.EOF) {
 		return header{}, nil, err
 	}
 	h, size, crc, err := parseHeader(b[:])
@@ -64,7 +64,7 @@ func (s *span) fill(lsn streamdown.LSN, buf []byte) ([]byte, error) {
 		buf = buf[:left]
 	}
 	n, err := s.file.ReadAt(buf, s.pos(lsn))
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return buf[:n], err
@@ -148,7 +148,7 @@ func locate(f vfs.File, seed uint32, first streamdown.LSN, size int64) (int64, e
 	c := Chunk{Buf: make([]byte, 64<<10)}
 	for pos := int64(segmentHeader); pos < size; pos += int64(len(buf) - entryHeader) {
 		n, err := f.ReadAt(buf, pos)
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return 0, err
 		}
 		for i := 0; i+entryHeader <= n; i += 8 {

@@ -1,0 +1,5 @@
+//go:build !race
+
+package forward
+
+const simSeeds = 2000 // of a plain `go test`: some ten seconds

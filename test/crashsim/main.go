@@ -1,0 +1,98 @@
+// Command crashsim crashes the write-ahead log a given number of times, and then proves that it would have noticed.
+//
+//	go run ./test/crashsim -n 1000000 [-seed 1] [-procs 2]
+//
+// It builds the tests of package wal and runs their simulation (TestAckedSurvivesEveryCrash and the tests of crash
+// points and of rot) in several processes, each with seeds of its own. Then it builds them again and again, each time
+// with one fault planted in the log's own code (see plants.go), and runs each until it is caught. The plants at the
+// log's seams, which need no build, are run by TestPlantsAreCaught. The last line of the output is
+//
+//	{"crashes":…,"lost":0,"resurrected":0,"other":0,"planted":…,"caught":…,…}
+//
+// The exit code is 0 when nothing was broken and every plant was caught. A broken promise comes with the seed that
+// shows it again: go test ./wal -run TestAckedSurvivesEveryCrash -args -crashes 1 -crashseed SEED -crashtrace.
+//
+// Stability: may change.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"time"
+)
+
+// A result is the last line. Lost, Resurrected and Other count runs that broke a promise.
+type result struct {
+	Crashes     int64   `json:"crashes"`
+	Lost        int     `json:"lost"`
+	Resurrected int     `json:"resurrected"`
+	Other       int     `json:"other"`
+	Planted     int     `json:"planted"`
+	Caught      int     `json:"caught"`
+	Seed        uint64  `json:"seed"` // the first
+	Runs        int64   `json:"runs"` // one seed each
+	PerSecond   float64 `json:"crashes_per_second"`
+}
+
+func main() {
+	n := flag.Int64("n", 100_000, "crashes")
+	seed := flag.Uint64("seed", 1, "seed of the first run; the others follow")
+	procs := flag.Int("procs", runtime.NumCPU(), "processes")
+	most := flag.Int64("plants", 50_000, "crashes within which a plant must be caught; 0 = plant nothing")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	r, err := all(ctx, *n, *seed, max(*procs, 1), *most)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "crashsim:", err)
+		stop()
+		os.Exit(2) //nolint:gocritic // stop was called
+	}
+	line, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // plain numbers
+	}
+	fmt.Println(string(line))
+	if r.Lost+r.Resurrected+r.Other > 0 || r.Caught < r.Planted {
+		stop()
+		os.Exit(1)
+	}
+}
+
+func all(ctx context.Context, n int64, seed uint64, procs int, most int64) (*result, error) {
+	dir, err := os.MkdirTemp("", "crashsim")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	r := &result{Seed: seed}
+	sound, err := build(ctx, dir, nil)
+	if err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	if err := crash(ctx, sound, r, n, seed, procs); err != nil {
+		return nil, err
+	}
+	r.PerSecond = float64(int64(float64(r.Crashes) / time.Since(began).Seconds()))
+	if err := steady(ctx, sound, r); err != nil {
+		return nil, err
+	}
+	if most <= 0 {
+		return r, nil
+	}
+	if err := seams(ctx, sound, r); err != nil {
+		return nil, err
+	}
+	for i := range plants {
+		if err := try(ctx, dir, &plants[i], r, seed, most); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
