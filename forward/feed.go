@@ -92,7 +92,7 @@ func (c *Core) take(id Reader, e *wal.Entry) {
 	// A stopped or held lane is parked once nothing is in flight (halfway). Until then it goes on being fed: whoever parks
 	// it begins again at the head of its queue, and a batch that was passed over would look damaged.
 	if _, held := c.cfg.Book.Held(l.tp); (held || l.stop != nil) && l.flying == 0 && len(l.queue) == 0 {
-		c.parkAt(l, e.LSN)
+		c.parkAt(l, e.LSN, e.Arrival)
 		return
 	}
 	if len(l.queue) == 0 {
@@ -120,20 +120,22 @@ func (c *Core) park(l *lane) {
 	if r := c.readers[l.reader]; r != nil {
 		at = r.pos
 	}
+	var arrival int64
 	if len(l.queue) > 0 {
-		at = l.queue[0].lsn
+		at, arrival = l.queue[0].lsn, l.queue[0].arrival
 	}
-	c.parkAt(l, at)
+	c.parkAt(l, at, arrival)
 }
 
-func (c *Core) parkAt(l *lane, at streamdown.LSN) {
+// parkAt parks a lane whose next batch lies at lsn or behind it and came at arrival, 0 if that is not known.
+func (c *Core) parkAt(l *lane, at streamdown.LSN, arrival int64) {
 	if l.parked {
 		return
 	}
 	c.drop(l, len(l.queue))
 	l.sent, l.wanted = 0, l.confirmed
 	c.unready(l)
-	l.parked, l.from = true, at
+	l.parked, l.from, l.parkedArrival = true, at, arrival
 	if l.stop == nil {
 		l.retryAt = c.now.Add(unparkWait)
 	}

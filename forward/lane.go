@@ -40,26 +40,27 @@ type lane struct {
 	busy  bool // asking, scanning or binding
 	bump  bool // planted: begin a new epoch whatever is in doubt
 
-	asked      bool               // the answer to Ask knew our id
-	askedEnd   streamdown.Ordinal // behind the last record that the answer named
-	askedOf    leadership         // who was asked
-	scannedOf  leadership         // who led when a scan came back, if nothing was confirmed since
-	unproven   bool               // what was asked holds for the node that was asked only, until an OK
-	scannedAt  streamdown.Offset
-	gen        uint64 // of the connection that the lane sent on last
-	full       bool   // as much is read ahead as may be
-	ready      bool   // stands in its node's list
-	retryAt    time.Time
-	backoff    time.Duration
-	lastOK     time.Time
-	newest     int64     // greatest timestamp of the batch confirmed last, unix milliseconds; 0 if not known
-	progress   time.Time // last confirmation, or when the lane began to wait for nothing of its own
-	stop       *Stop
-	parked     bool
-	from       streamdown.LSN // parked: where its next batch lies, or later
-	reader     Reader
-	doubled    uint64 // batches of ours seen twice at the target
-	lostRanges []Lost
+	asked         bool               // the answer to Ask knew our id
+	askedEnd      streamdown.Ordinal // behind the last record that the answer named
+	askedOf       leadership         // who was asked
+	scannedOf     leadership         // who led when a scan came back, if nothing was confirmed since
+	unproven      bool               // what was asked holds for the node that was asked only, until an OK
+	scannedAt     streamdown.Offset
+	gen           uint64 // of the connection that the lane sent on last
+	full          bool   // as much is read ahead as may be
+	ready         bool   // stands in its node's list
+	retryAt       time.Time
+	backoff       time.Duration
+	lastOK        time.Time
+	newest        int64     // greatest timestamp of the batch confirmed last, unix milliseconds; 0 if not known
+	progress      time.Time // last confirmation, or when the lane began to wait for nothing of its own
+	stop          *Stop
+	parked        bool
+	from          streamdown.LSN // parked: where its next batch lies, or later
+	parkedArrival int64          // parked: when that batch came, unix milliseconds, 0 = not known
+	reader        Reader
+	doubled       uint64 // batches of ours seen twice at the target
+	lostRanges    []Lost
 }
 
 // item is one batch of the log on its way.

@@ -59,10 +59,14 @@ func (c *Core) Status() Status {
 			stop := *l.stop
 			ls.Stop = &stop
 		}
+		oldest := int64(0)
 		if len(l.queue) > 0 {
-			if at := time.UnixMilli(l.queue[0].arrival); s.Oldest.IsZero() || at.Before(s.Oldest) {
-				s.Oldest = at
-			}
+			oldest = l.queue[0].arrival
+		} else if l.parked && c.cfg.Book.Lane(l.id).End > l.confirmed {
+			oldest = l.parkedArrival
+		}
+		if at := time.UnixMilli(oldest); oldest > 0 && (s.Oldest.IsZero() || at.Before(s.Oldest)) {
+			s.Oldest = at
 		}
 		s.Lanes = append(s.Lanes, ls)
 	}
