@@ -43,7 +43,8 @@ func New() *Catalog {
 func (c *Catalog) Cluster() *Cluster { return c.last.Load() }
 
 // Update takes a new look. A look without a topic means that the topic is gone; a topic whose own error is set keeps
-// what was known of it. Settings that could not be read keep what was known.
+// what was known of it. Settings that could not be read keep what was known, and so does a partition that is shown with
+// an older leader epoch.
 func (c *Catalog) Update(now *Cluster) {
 	old := c.last.Load()
 	for name, t := range now.Topics {
@@ -58,8 +59,16 @@ func (c *Catalog) Update(now *Cluster) {
 			keep := *was
 			keep.Err = t.Err
 			now.Topics[name] = &keep
-		} else if !t.Config.Known && was.Config.Known {
+			continue
+		}
+		if !t.Config.Known && was.Config.Known {
 			t.Config = was.Config
+		}
+		for i := range min(len(t.Partitions), len(was.Partitions)) {
+			// A broker whose metadata lags shows an older leader: clients keep the newer one, and so do we.
+			if !t.ID.IsZero() && t.Partitions[i].LeaderEpoch < was.Partitions[i].LeaderEpoch {
+				t.Partitions[i] = was.Partitions[i]
+			}
 		}
 	}
 	if old != nil && now.ProducerExpiry == 0 && now.ID == old.ID {
@@ -166,7 +175,7 @@ func (c *Catalog) Restore(s []byte) error {
 		Facts  facts             `json:"cluster"`
 		Topics map[string]*Topic `json:"topics"`
 	}
-	if err := json.Unmarshal(s[w:w+int(n)], &v); err != nil { //nolint:gosec // bounded above
+	if err := json.Unmarshal(s[w:w+int(n)], &v); err != nil {
 		return fmt.Errorf("catalog: %w", err)
 	}
 	c.mu.Lock()

@@ -87,3 +87,24 @@ func TestSettingsThatCouldNotBeReadKeepWhatWasKnown(t *testing.T) {
 		t.Fatalf("settings %+v, want %+v", c.Cluster().Topics["orders"].Config, want)
 	}
 }
+
+func TestALaggingBrokerDoesNotBringAnOldLeaderBack(t *testing.T) {
+	c := catalog.New()
+	with := func(leader, epoch int32) *catalog.Topic {
+		tp := topic("orders", 1)
+		tp.Partitions[0] = catalog.Partition{Leader: leader, LeaderEpoch: epoch}
+		return tp
+	}
+	for _, step := range []struct{ leader, epoch, want int32 }{{1, 5, 1}, {2, 6, 2}, {1, 5, 2}, {3, 6, 3}, {1, 7, 1}} {
+		c.Update(look(with(step.leader, step.epoch)))
+		if got := c.Cluster().Topics["orders"].Partitions[0].Leader; got != step.want {
+			t.Errorf("leader %d of epoch %d was shown: %d leads, want %d", step.leader, step.epoch, got, step.want)
+		}
+	}
+	recreated := with(9, 0)
+	recreated.ID[5] = 1
+	c.Update(look(recreated))
+	if got := c.Cluster().Topics["orders"].Partitions[0].Leader; got != 9 {
+		t.Errorf("a topic made anew begins with its own epochs: %d leads", got)
+	}
+}

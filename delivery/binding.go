@@ -23,7 +23,7 @@ type Binding struct {
 const seqMask = 1<<31 - 1
 
 // Sequence is the sequence number of the record.
-func (b *Binding) Sequence(o streamdown.Ordinal) int32 { return int32((o - b.Base) & seqMask) } //nolint:gosec // masked
+func (b *Binding) Sequence(o streamdown.Ordinal) int32 { return int32((o - b.Base) & seqMask) }
 
 // Ordinal is the inverse of Sequence for a record within 2^30 of near.
 func (b *Binding) Ordinal(seq int32, near streamdown.Ordinal) streamdown.Ordinal {
@@ -85,11 +85,11 @@ func (d *decoder) bytes(n uint64) []byte {
 
 func (d *decoder) binding() Binding {
 	var b Binding
-	b.Lane = streamdown.LaneID(d.uvarint()) //nolint:gosec // written from a LaneID
+	b.Lane = streamdown.LaneID(d.uvarint())
 	b.Cluster = string(d.bytes(d.uvarint()))
 	copy(b.Topic[:], d.bytes(16))
 	b.PID = d.varint()
-	b.Epoch = int16(d.varint()) //nolint:gosec // written from an int16
+	b.Epoch = int16(d.varint())
 	b.Base = streamdown.Ordinal(d.varint())
 	b.End = streamdown.Offset(d.varint())
 	return b

@@ -69,7 +69,7 @@ func New() *Book {
 
 func (b *Book) laneLocked(id streamdown.LaneID) *lane {
 	for int(id) >= len(b.lanes) {
-		b.lanes = append(b.lanes, lane{Lane: Lane{ID: streamdown.LaneID(len(b.lanes)), Offset: streamdown.NoOffset}}) //nolint:gosec // few lanes
+		b.lanes = append(b.lanes, lane{Lane: Lane{ID: streamdown.LaneID(len(b.lanes)), Offset: streamdown.NoOffset}})
 	}
 	l := &b.lanes[id]
 	if !l.known {
@@ -355,7 +355,7 @@ func (b *Book) applyProgress(body []byte) {
 		if d.bad {
 			return
 		}
-		l := b.laneLocked(streamdown.LaneID(id)) //nolint:gosec // written from a LaneID
+		l := b.laneLocked(streamdown.LaneID(id))
 		if o := streamdown.Ordinal(confirmed); o > l.Confirmed {
 			l.Confirmed, l.Offset = o, streamdown.Offset(offset)
 		}
@@ -394,7 +394,7 @@ func (b *Book) Restore(s []byte) error {
 	b.watermark = streamdown.LSN(d.uvarint())
 	b.restoreHoldsLocked(&d)
 	for len(d.b) > 0 && !d.bad {
-		l := b.laneLocked(streamdown.LaneID(d.uvarint())) //nolint:gosec // written from a LaneID
+		l := b.laneLocked(streamdown.LaneID(d.uvarint()))
 		l.Confirmed = streamdown.Ordinal(d.varint())
 		l.Offset = streamdown.Offset(d.varint())
 		l.End = streamdown.Ordinal(d.varint())

@@ -66,7 +66,7 @@ func (b *Book) applyHold(body []byte) {
 	} else {
 		delete(b.holds, h.Target)
 	}
-	b.held.Store(int32(len(b.holds))) //nolint:gosec // few
+	b.held.Store(int32(len(b.holds)))
 }
 
 func (b *Book) appendHoldsLocked(dst []byte) []byte {
@@ -84,5 +84,5 @@ func (b *Book) restoreHoldsLocked(d *decoder) {
 		d.bad = true
 	}
 	b.holds = holds
-	b.held.Store(int32(len(holds))) //nolint:gosec // few
+	b.held.Store(int32(len(holds)))
 }

@@ -30,7 +30,7 @@ func openBroker(dir string, partitions int) (*broker, error) {
 	b := &broker{dir: dir, partitions: partitions}
 	var err error
 	for range 50 {
-		b.port = firstPort + rand.IntN(endPort-firstPort) //nolint:gosec // any will do
+		b.port = firstPort + rand.IntN(endPort-firstPort)
 		if err = b.start(); err == nil {
 			return b, nil
 		}
@@ -41,7 +41,7 @@ func openBroker(dir string, partitions int) (*broker, error) {
 // start is also how it comes back.
 func (b *broker) start() error {
 	c, err := kfake.NewCluster(
-		kfake.NumBrokers(1), kfake.Ports(b.port), kfake.DataDir(b.dir), kfake.SeedTopics(int32(b.partitions), topic), //nolint:gosec // bounded
+		kfake.NumBrokers(1), kfake.Ports(b.port), kfake.DataDir(b.dir), kfake.SeedTopics(int32(b.partitions), topic),
 	)
 	if err != nil {
 		return fmt.Errorf("start the embedded broker on port %d: %w", b.port, err)

@@ -42,7 +42,7 @@ func (c Config) withDefaults() Config {
 		c.Rate = 3000
 	}
 	for c.Seed == 0 {
-		c.Seed = uint64(time.Now().UnixNano()) & (1<<53 - 1) //nolint:gosec // JSON readers keep 53 bits
+		c.Seed = uint64(time.Now().UnixNano()) & (1<<53 - 1)
 	}
 	return c
 }

@@ -70,7 +70,7 @@ func TestDemoRescues(t *testing.T) {
 			t.Errorf("%s is missing in %s", want, b)
 		}
 	}
-	if rec := res.Reconcile; rec.Exit != 0 || rec.Total.Compared != int64(res.Acked) { //nolint:gosec // few
+	if rec := res.Reconcile; rec.Exit != 0 || rec.Total.Compared != int64(res.Acked) {
 		t.Errorf("log and topic: %+v", rec)
 	}
 	text := res.Text(false)

@@ -74,7 +74,7 @@ const (
 
 // produce sends at the producer's share of the rate until pacing ends; ctx ends what is still buffered.
 func (l *load) produce(ctx, pacing context.Context, producer int, cl *kgo.Client) {
-	rng := rand.New(rand.NewPCG(l.cfg.Seed, uint64(producer))) //nolint:gosec // sizes are no secret
+	rng := rand.New(rand.NewPCG(l.cfg.Seed, uint64(producer)))
 	rate := float64(l.cfg.Rate) / float64(l.cfg.Producers)
 	tick := time.NewTicker(paceEach)
 	defer tick.Stop()
@@ -90,7 +90,7 @@ func (l *load) produce(ctx, pacing context.Context, producer int, cl *kgo.Client
 		}
 		// What is due goes to one partition, the next time to the next one: batches of more than one record.
 		for ; owed >= 1 && pacing.Err() == nil; owed-- {
-			l.send(ctx, cl, producer, int32(partition), next[partition], 100+rng.IntN(300)) //nolint:gosec // bounded
+			l.send(ctx, cl, producer, int32(partition), next[partition], 100+rng.IntN(300))
 			next[partition]++
 		}
 		partition = (partition + 1) % l.cfg.Partitions
@@ -99,7 +99,7 @@ func (l *load) produce(ctx, pacing context.Context, producer int, cl *kgo.Client
 
 func (l *load) send(ctx context.Context, cl *kgo.Client, producer int, partition int32, seq uint64, size int) {
 	stream := check.Stream{
-		Producer: uint32(producer*l.cfg.Partitions) + uint32(partition), Incarnation: uint32(l.cfg.Seed), //nolint:gosec // bounded; any part will do
+		Producer: uint32(producer*l.cfg.Partitions) + uint32(partition), Incarnation: uint32(l.cfg.Seed),
 	}
 	began := time.Now()
 	value := check.AppendRecord(make([]byte, 0, size+64), check.Record{

@@ -111,7 +111,7 @@ func (s *show) run(ctx context.Context) (res *Result, err error) {
 
 // open starts the broker, the node and the consumer; the producers begin later.
 func (s *show) open(ctx context.Context) (err error) {
-	rng := rand.New(rand.NewPCG(s.cfg.Seed, 1)) //nolint:gosec // a run is to be repeated
+	rng := rand.New(rand.NewPCG(s.cfg.Seed, 1))
 	s.enter("start", 0)
 	if s.broker, err = openBroker(filepath.Join(s.dir, "broker"), s.cfg.Partitions); err != nil {
 		return err

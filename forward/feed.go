@@ -195,7 +195,7 @@ func (c *Core) wake(l *lane) {
 
 // readerFor finds a reader that is at lsn or below, goes back a little with one, or starts another.
 func (c *Core) readerFor(lsn streamdown.LSN) (Reader, bool) {
-	near := streamdown.LSN(c.cfg.near) //nolint:gosec // positive
+	near := streamdown.LSN(c.cfg.near)
 	for i, r := range c.readers {
 		if r != nil && r.pos <= lsn && (Reader(i) == mainReader || lsn-r.pos < near) {
 			return Reader(i), true

@@ -70,10 +70,10 @@ var (
 func newCluster(s *sim) *cluster {
 	c := &cluster{s: s, nextPID: 4000}
 	for i := range s.knobs.brokers {
-		c.brokers = append(c.brokers, &broker{c: c, id: int32(i), up: true}) //nolint:gosec // three at most
+		c.brokers = append(c.brokers, &broker{c: c, id: int32(i), up: true})
 	}
 	for i := range s.knobs.partitions {
-		p := &partition{s: s, tp: simPartitions[i], leader: int32(s.pick(len(c.brokers))), floor: map[int64]int{}} //nolint:gosec // three at most
+		p := &partition{s: s, tp: simPartitions[i], leader: int32(s.pick(len(c.brokers))), floor: map[int64]int{}}
 		p.id[0] = p.tp.Topic[0]
 		p.views[0] = leadership{p.leader, 0}
 		p.views[1] = p.views[0]

@@ -124,7 +124,7 @@ func (c *client) make() *content {
 		c.s.violate("model", "build: %v", err)
 	}
 	m := &content{
-		c: c, index: c.count, name: fmt.Sprintf("c%d.%d", c.id, c.count), body: slices.Clone(body), records: int32(n), //nolint:gosec // three at most
+		c: c, index: c.count, name: fmt.Sprintf("c%d.%d", c.id, c.count), body: slices.Clone(body), records: int32(n),
 		epoch: c.epoch, seq: c.seq,
 	}
 	c.count++

@@ -129,8 +129,8 @@ func (s *sim) crash() {
 func (s *sim) endLife() {
 	g := s.gateway
 	st := g.core.Status()
-	s.stats.scans += int(st.Scans)                    //nolint:gosec // few
-	s.stats.repeats += int(g.intake.Stats().Repeated) //nolint:gosec // few
+	s.stats.scans += int(st.Scans)
+	s.stats.repeats += int(g.intake.Stats().Repeated)
 	s.stats.cursors += max(0, len(g.core.readers)-1)  // cursors that were ever used
 	for i := range st.Lanes {
 		if st.Lanes[i].Doubled > 0 {

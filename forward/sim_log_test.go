@@ -65,7 +65,7 @@ func (l *simLog) Lane(tp streamdown.TopicPartition) (streamdown.LaneID, error) {
 	if id, ok := l.ids[tp]; ok {
 		return id, nil
 	}
-	id := streamdown.LaneID(len(l.names)) //nolint:gosec // a handful
+	id := streamdown.LaneID(len(l.names))
 	if _, err := l.Append(&wal.Entry{Kind: wal.KindLane, Lane: id, Ordinal: streamdown.Ordinal(tp.Partition), Body: []byte(tp.Topic)}); err != nil {
 		return 0, err
 	}
@@ -162,7 +162,7 @@ func (l *simLog) crash() {
 	l.names, l.ids = nil, map[streamdown.TopicPartition]streamdown.LaneID{}
 	for i := range l.entries {
 		if e := &l.entries[i]; e.Kind == wal.KindLane {
-			l.name(e.Lane, streamdown.TopicPartition{Topic: string(e.Body), Partition: int32(e.Ordinal)}) //nolint:gosec // written from an int32
+			l.name(e.Lane, streamdown.TopicPartition{Topic: string(e.Body), Partition: int32(e.Ordinal)})
 		}
 	}
 	l.sync(keep) // what survived is the log now

@@ -111,7 +111,7 @@ func (p *partition) offer(h *batch.Header, payload []byte) (code int16, base, ne
 					return 0, b.base, b.end
 				}
 			}
-			if first != int32((uint32(st.last[len(st.last)-1].last)+1)&seqMask) { //nolint:gosec // masked
+			if first != int32((uint32(st.last[len(st.last)-1].last)+1)&seqMask) {
 				return codeOutOfOrder, streamdown.NoOffset, 0
 			}
 		}
@@ -150,7 +150,7 @@ func (p *partition) note(b *kbatch) {
 		st.last = nil
 	}
 	st.epoch, st.newest = b.epoch, b.newest
-	span := pspan{b.seq, int32((uint32(b.seq) + uint32(b.count) - 1) & seqMask), b.base, b.end()} //nolint:gosec // masked
+	span := pspan{b.seq, int32((uint32(b.seq) + uint32(b.count) - 1) & seqMask), b.base, b.end()}
 	st.last = append(st.last, span)
 	if n := len(st.last); n > kafkaRetainsPerState {
 		st.last = st.last[n-kafkaRetainsPerState:]
@@ -162,7 +162,7 @@ func (p *partition) other() {
 	if p.leader < 0 {
 		return
 	}
-	n := int32(1 + p.s.pick(4)) //nolint:gosec // four at most
+	n := int32(1 + p.s.pick(4))
 	p.s.stats.foreign += int(n)
 	p.push(kbatch{base: p.end, count: n, pid: -1, epoch: -1, seq: -1, index: -1})
 }

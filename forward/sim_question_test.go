@@ -94,7 +94,7 @@ func (c *cluster) probe(done func(ok bool, latency time.Duration)) {
 }
 
 func (c *cluster) newProducer(done func(pid int64, class sink.Class, err error)) {
-	node := int32(c.s.pick(len(c.brokers))) //nolint:gosec // three at most
+	node := int32(c.s.pick(len(c.brokers)))
 	c.reach(node, 15*time.Second, func(err error) { done(-1, sink.Doubt, err) }, func(*broker) {
 		c.nextPID++
 		pid := c.nextPID

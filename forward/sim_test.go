@@ -53,7 +53,7 @@ func playAll(n uint64) (sum *simStats, failures []string) {
 	sum = &simStats{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	workers := uint64(runtime.GOMAXPROCS(0)) //nolint:gosec // positive
+	workers := uint64(runtime.GOMAXPROCS(0))
 	broken := map[uint64]string{}
 	for w := range workers {
 		wg.Go(func() {

@@ -50,7 +50,7 @@ type simEvent struct {
 var simStart = time.Unix(1_800_000_000, 0).UTC()
 
 func newSim(seed uint64, p plant, trace bool) *sim {
-	s := &sim{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x5eed)), plant: p} //nolint:gosec // replayable on purpose
+	s := &sim{seed: seed, rng: rand.New(rand.NewPCG(seed, 0x5eed)), plant: p}
 	if trace {
 		s.out = &strings.Builder{}
 	}

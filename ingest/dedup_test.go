@@ -10,7 +10,7 @@ import (
 
 // head is the header of a batch of three records of producer 7.
 func head(epoch int16, seq int32) *batch.Header {
-	return &batch.Header{ProducerID: 7, ProducerEpoch: epoch, BaseSequence: seq, LastOffsetDelta: 2, Count: 3, CRC: uint32(seq)} //nolint:gosec // any number will do
+	return &batch.Header{ProducerID: 7, ProducerEpoch: epoch, BaseSequence: seq, LastOffsetDelta: 2, Count: 3, CRC: uint32(seq)}
 }
 
 // reopened is the lane as a crash leaves it that takes all that is pending.

@@ -97,7 +97,7 @@ func (in *Intake) NewProducer(context.Context) (int64, error) {
 	if _, err := rand.Read(b[:]); err != nil {
 		return 0, fmt.Errorf("draw a producer id: %w", err)
 	}
-	return int64(binary.LittleEndian.Uint64(b[:]) >> 1), nil //nolint:gosec // 63 bits
+	return int64(binary.LittleEndian.Uint64(b[:]) >> 1), nil
 }
 
 func (in *Intake) lane(id streamdown.LaneID) *lane {
@@ -166,7 +166,7 @@ type answer struct {
 
 func (a answer) ok(base streamdown.Offset, count int32) {
 	if !a.again {
-		a.in.acked.Add(uint64(count)) //nolint:gosec // admitted batches have a positive count
+		a.in.acked.Add(uint64(count))
 	}
 	a.done(Result{Base: base, LogStart: streamdown.NoOffset})
 }
@@ -361,7 +361,7 @@ func (in *Intake) Stats() Stats {
 	}
 	for code := range in.refused {
 		if n := in.refused[code].Load(); n > 0 {
-			s.Refused[int16(code)] = n //nolint:gosec // below 160
+			s.Refused[int16(code)] = n
 		}
 	}
 	return s

@@ -174,7 +174,7 @@ func (l *lane) restore(b []byte) (rest []byte, err error) {
 		return nil, errSnapshot
 	}
 	b = b[n:]
-	l.id = streamdown.LaneID(id) //nolint:gosec // written from a LaneID
+	l.id = streamdown.LaneID(id)
 	l.durable = streamdown.Ordinal(varint())
 	l.next = l.durable
 	if len(b) < 4 {
@@ -184,7 +184,7 @@ func (l *lane) restore(b []byte) (rest []byte, err error) {
 	b = b[4:]
 	for range rows {
 		pid := varint()
-		epoch := int16(varint()) //nolint:gosec // written from an int16
+		epoch := int16(varint())
 		r := &row{arrival: varint()}
 		if len(b) == 0 {
 			return nil, errSnapshot
@@ -192,14 +192,14 @@ func (l *lane) restore(b []byte) (rest []byte, err error) {
 		k := int(b[0])
 		b = b[1:]
 		for range k {
-			s := sent{epoch: epoch, first: int32(varint()), last: int32(varint()), durable: true} //nolint:gosec // written from int32
+			s := sent{epoch: epoch, first: int32(varint()), last: int32(varint()), durable: true}
 			crc, n := binary.Uvarint(b)
 			if n <= 0 {
 				return nil, errSnapshot
 			}
 			b = b[n:]
-			s.crc = uint32(crc)                                                //nolint:gosec // written from a uint32
-			s.count, s.ordinal = int32(varint()), streamdown.Ordinal(varint()) //nolint:gosec // written from int32
+			s.crc = uint32(crc)
+			s.count, s.ordinal = int32(varint()), streamdown.Ordinal(varint())
 			r.batches = append(r.batches, s)
 		}
 		if bad || k == 0 {

@@ -106,8 +106,8 @@ func (n *Node) gatewayStatus() api.Gateway {
 	st := n.gateway.Stats()
 	in := n.intake.Stats()
 	g := api.Gateway{
-		Connections: st.Connections, Accepted: uint64(st.Accepted), Malformed: uint64(st.Malformed), BytesIn: uint64(st.BytesIn), //nolint:gosec // counts
-		OpenBytes: st.OpenBytes, HeldReads: uint64(st.HeldReads), HeldReplies: in.Held, Clients: st.Clients, //nolint:gosec // counts
+		Connections: st.Connections, Accepted: uint64(st.Accepted), Malformed: uint64(st.Malformed), BytesIn: uint64(st.BytesIn),
+		OpenBytes: st.OpenBytes, HeldReads: uint64(st.HeldReads), HeldReplies: in.Held, Clients: st.Clients,
 		Requests: map[string]uint64{}, Refusals: map[string]uint64{},
 		AckLatency: api.Histogram{Sum: st.AckLatency.Sum.Seconds()},
 	}
@@ -116,20 +116,20 @@ func (n *Node) gatewayStatus() api.Gateway {
 		if key == gateway.OtherKey {
 			name = "other"
 		}
-		g.Requests[name] += uint64(count) //nolint:gosec // counts
+		g.Requests[name] += uint64(count)
 	}
 	for code, count := range st.Refusals {
 		name := "UNKNOWN"
 		if e := kerr.TypedErrorForCode(code); e != nil {
 			name = e.Message
 		}
-		g.Refusals[name] += uint64(count) //nolint:gosec // counts
+		g.Refusals[name] += uint64(count)
 	}
 	for _, b := range st.AckLatency.Bounds {
 		g.AckLatency.Bounds = append(g.AckLatency.Bounds, b.Seconds())
 	}
 	for _, c := range st.AckLatency.Counts {
-		g.AckLatency.Counts = append(g.AckLatency.Counts, uint64(c)) //nolint:gosec // counts
+		g.AckLatency.Counts = append(g.AckLatency.Counts, uint64(c))
 	}
 	g.AckP50, g.AckP99 = quantile(&st.AckLatency, 0.5), quantile(&st.AckLatency, 0.99)
 	return g
@@ -189,13 +189,13 @@ func (n *Node) recordStatus(s *api.Status, fw *forward.Status) {
 	accepted, confirmed := n.book.Totals()
 	accepted, confirmed = accepted-n.replayed, confirmed-n.replayedConfirmed
 	r := &s.Records
-	r.Accepted, r.Confirmed = uint64(accepted), uint64(confirmed) //nolint:gosec // counts
+	r.Accepted, r.Confirmed = uint64(accepted), uint64(confirmed)
 	r.Acked = &in.Acked
 	for i := range s.Lanes {
 		r.Backlog += s.Lanes[i].Backlog
 	}
 	r.OnlyOnThisDisk = r.Backlog
-	bytes := int64(s.Log.Durable - s.Log.Watermark) //nolint:gosec // a log is smaller than 2^63
+	bytes := int64(s.Log.Durable - s.Log.Watermark)
 	if r.Backlog == 0 {
 		bytes = 0 // what lies above the watermark is our own bookkeeping
 	} else if !fw.Oldest.IsZero() {

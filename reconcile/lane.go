@@ -124,7 +124,7 @@ func (l *lane) push(e *wal.Entry, why Reason) {
 		return
 	}
 	l.rows = append(l.rows, row{
-		lsn: e.LSN, ordinal: e.Ordinal, count: int64(e.Count), crc: batch.PayloadCRC(e.Body), size: int32(len(e.Body)), //nolint:gosec // bounded by wal.MaxBody
+		lsn: e.LSN, ordinal: e.Ordinal, count: int64(e.Count), crc: batch.PayloadCRC(e.Body), size: int32(len(e.Body)),
 		base: h.BaseTimestamp, max: h.MaxTimestamp, codec: h.Codec(),
 	})
 }
@@ -292,7 +292,7 @@ func (l *lane) close(ctx context.Context) error {
 	}
 	l.gaps = nil
 	for v := range l.open {
-		l.flush(Verdict(v)) //nolint:gosec // few
+		l.flush(Verdict(v))
 	}
 	return nil
 }

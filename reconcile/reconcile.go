@@ -208,7 +208,7 @@ func (r *run) compare(ctx context.Context, end streamdown.LSN) error {
 			}
 		}
 		if r.cfg.Progress != nil {
-			r.cfg.Progress(int64(min(c.Next, end)-first), int64(end-first)) //nolint:gosec // positive
+			r.cfg.Progress(int64(min(c.Next, end)-first), int64(end-first))
 		}
 	}
 	return r.flush(ctx)

@@ -76,8 +76,8 @@ func (s *Sums) Percent() string {
 	if s.Accepted == 0 {
 		return "nothing"
 	}
-	hi, lo := bits.Mul64(uint64(s.Compared), 10000) //nolint:gosec // not negative
-	p, _ := bits.Div64(hi, lo, uint64(s.Accepted))  //nolint:gosec // not less than Compared
+	hi, lo := bits.Mul64(uint64(s.Compared), 10000)
+	p, _ := bits.Div64(hi, lo, uint64(s.Accepted))
 	return fmt.Sprintf("%d.%02d %%", p/100, p%100)
 }
 

@@ -38,7 +38,7 @@ func (v Verdict) MarshalText() ([]byte, error) { return []byte(v.String()), nil 
 func (v *Verdict) UnmarshalText(b []byte) error {
 	for i, name := range verdictNames {
 		if name == string(b) {
-			*v = Verdict(i) //nolint:gosec // few
+			*v = Verdict(i)
 			return nil
 		}
 	}

@@ -23,12 +23,12 @@ type Histogram struct {
 }
 
 func bucketOf(d time.Duration) int {
-	us := uint64(max(d/time.Microsecond, 0)) //nolint:gosec // not negative
+	us := uint64(max(d/time.Microsecond, 0))
 	if us < 1<<subBits {
-		return int(us) //nolint:gosec // below 8
+		return int(us)
 	}
 	exp := bits.Len64(us) - 1 - subBits
-	i := (exp+1)<<subBits + int(us>>exp&(1<<subBits-1)) //nolint:gosec // below 8
+	i := (exp+1)<<subBits + int(us>>exp&(1<<subBits-1))
 	return min(i, Buckets-1)
 }
 

@@ -40,7 +40,7 @@ func initCommand(o *options) *cobra.Command {
 }
 
 func writeNew(file string, text []byte) error {
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // it has no secrets
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
 		return &exitError{code: exitFailed, err: fmt.Errorf("%s exists and is left as it is", file), try: "-o with another name, or -o - to see what would be written"}
 	}

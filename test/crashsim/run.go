@@ -42,7 +42,7 @@ func build(ctx context.Context, dir string, overlay map[string]string) (program 
 		program = filepath.Join(dir, "planted.test")
 		args = []string{"test", "-c", "-vet=off", "-overlay", file, "-o", program}
 	}
-	out, err := exec.CommandContext(ctx, "go", append(args, wal)...).CombinedOutput() //nolint:gosec // our own arguments
+	out, err := exec.CommandContext(ctx, "go", append(args, wal)...).CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("build the tests of package wal: %w\n%s", err, out)
 	}
@@ -53,7 +53,7 @@ func build(ctx context.Context, dir string, overlay map[string]string) (program 
 func run(ctx context.Context, program, tests string, crashes int64, seed uint64, timeout time.Duration) (lines []line, out []byte, failed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "-test.run", tests, "-test.timeout", "0", "-test.failfast", //nolint:gosec // our own program
+	cmd := exec.CommandContext(ctx, program, "-test.run", tests, "-test.timeout", "0", "-test.failfast",
 		"-crashes", strconv.FormatInt(crashes, 10), "-crashseed", strconv.FormatUint(seed, 10))
 	cmd.Dir = filepath.Dir(program)
 	out, err = cmd.CombinedOutput()
@@ -79,7 +79,7 @@ func crash(ctx context.Context, program string, r *result, n int64, seed uint64,
 	var errs []error
 	for p := range procs {
 		wg.Go(func() {
-			lines, out, failed, err := run(ctx, program, "^TestAckedSurvivesEveryCrash$", n/int64(procs)+1, seed+uint64(p)*1e12, 1000*time.Hour) //nolint:gosec // not negative
+			lines, out, failed, err := run(ctx, program, "^TestAckedSurvivesEveryCrash$", n/int64(procs)+1, seed+uint64(p)*1e12, 1000*time.Hour)
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil || failed && len(lines) == 0 {
