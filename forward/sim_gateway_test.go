@@ -131,7 +131,7 @@ func (s *sim) endLife() {
 	st := g.core.Status()
 	s.stats.scans += int(st.Scans)
 	s.stats.repeats += int(g.intake.Stats().Repeated)
-	s.stats.cursors += max(0, len(g.core.readers)-1)  // cursors that were ever used
+	s.stats.cursors += max(0, len(g.core.readers)-1) // cursors that were ever used
 	for i := range st.Lanes {
 		if st.Lanes[i].Doubled > 0 {
 			s.violate("G6", "%s: the scan met %d batches twice", st.Lanes[i].TopicPartition, st.Lanes[i].Doubled)

@@ -51,8 +51,8 @@ type Node struct {
 	// What the books counted while the log was opened does not count as accepted or confirmed by this process.
 	replayed, replayedConfirmed int64
 
-	kafkaL    net.Listener
-	httpL     net.Listener
+	kafkaL net.Listener
+	httpL  net.Listener
 }
 
 // drainFor bounds how long a stopping process waits for the target to confirm what is left: it is safe in the log.
