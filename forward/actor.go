@@ -25,6 +25,7 @@ func (a *actor) Read(r Reader, from streamdown.LSN) {
 		f.entries = append(f.entries, nil)
 	}
 	entries := f.entries[r]
+	f.entries[r] = nil // handed over: the Core asks for the next read before this one's list is free again
 	f.wg.Go(func() {
 		// The batches keep the buffer alive until they are confirmed; the list of entries is used again.
 		c := wal.Chunk{Buf: make([]byte, size), Entries: entries}
@@ -50,12 +51,24 @@ func (a *actor) Connect(node int32) {
 			}
 			f.mail.post(func(now time.Time) { f.lost(now, node, dial, err) })
 		})
+		if err == nil && !f.open.add(p) {
+			err = errClosedByUs
+		}
 		return func(now time.Time) {
 			if err == nil {
 				f.pipes[node] = link{p, dial}
+				f.watch(node, dial, p)
 			}
 			f.core.Connected(now, node, f.opt.Target.Reset(err), err)
 		}
+	})
+}
+
+// watch tells of a connection that ends while nothing is in flight: otherwise only the next record would find out.
+func (f *Forwarder) watch(node int32, dial uint64, p Pipe) {
+	f.wg.Go(func() {
+		<-p.Done()
+		f.mail.post(func(now time.Time) { f.lost(now, node, dial, p.Err()) })
 	})
 }
 
@@ -66,14 +79,8 @@ func (f *Forwarder) lost(now time.Time, node int32, dial uint64, err error) {
 		return
 	}
 	delete(f.pipes, node)
-	f.closePipe(l.pipe)
+	f.wg.Go(func() { f.open.close(l.pipe) })
 	f.core.Lost(now, node, f.opt.Target.Reset(err), err)
-}
-
-func (f *Forwarder) closePipe(p Pipe) {
-	f.wg.Go(func() {
-		_ = p.Close() // it is dead, or to die; what it held is in doubt either way
-	})
 }
 
 var errClosedByUs = errors.New("connection closed by the gateway")

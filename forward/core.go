@@ -203,6 +203,7 @@ func (c *Core) Looked(now time.Time, view *catalog.Cluster, reset bool, err erro
 		return
 	}
 	c.view = view
+	c.change(c.brk.Success(now))
 	if !c.brk.Allow() {
 		return
 	}

@@ -59,7 +59,9 @@ func (c *Core) Chunk(now time.Time, id Reader, entries []wal.Entry, next streamd
 	var bad *wal.CorruptError
 	switch {
 	case errors.As(err, &bad):
-		c.damage = append(c.damage, Range{bad.From, bad.To})
+		if r := (Range{bad.From, bad.To}); !slices.Contains(c.damage, r) { // read again, it is met again
+			c.damage = append(c.damage, r)
+		}
 		c.act.Note(Note{Bad: true, What: "damage in the log", Detail: bad.Error()})
 	case err != nil:
 		c.act.Note(Note{Bad: true, What: "read log", Detail: err.Error()})
@@ -86,7 +88,7 @@ func (c *Core) Chunk(now time.Time, id Reader, entries []wal.Entry, next streamd
 // take gives a batch to its lane.
 func (c *Core) take(id Reader, e *wal.Entry) {
 	l := c.lane(e.Lane)
-	if l == nil || l.reader != id || l.parked || e.Ordinal+streamdown.Ordinal(e.Count) <= l.wanted {
+	if l == nil || l.reader != id || l.parked || l.missed || e.Ordinal+streamdown.Ordinal(e.Count) <= l.wanted {
 		return
 	}
 	// A stopped or held lane is parked once nothing is in flight (halfway). Until then it goes on being fed: whoever parks
@@ -95,6 +97,14 @@ func (c *Core) take(id Reader, e *wal.Entry) {
 		c.parkAt(l, e.LSN, e.Arrival)
 		return
 	}
+	if e.Ordinal > l.wanted && l.seen > 0 && !c.damagedIn(l.seen, e.LSN) {
+		// A batch was passed over although it was not damaged: never go on behind it. Of a lane's first batch after a start
+		// that cannot be said: the damage may lie below where reading began.
+		l.missed = true
+		c.halfway(l)
+		return
+	}
+	l.seen = max(l.seen, e.End())
 	if len(l.queue) == 0 {
 		l.progress = c.now
 	}
@@ -111,6 +121,28 @@ func (c *Core) take(id Reader, e *wal.Entry) {
 	}
 	if n := len(c.touched); n == 0 || c.touched[n-1] != l {
 		c.touched = append(c.touched, l)
+	}
+}
+
+// damagedIn reports whether damage was met in that part of the log.
+func (c *Core) damagedIn(from, to streamdown.LSN) bool {
+	return slices.ContainsFunc(c.damage, func(r Range) bool { return r.To > from && r.From < to })
+}
+
+// reread parks a lane whose reader passed over a batch of it, where the lane was whole: it is read again from there. That
+// is a fault of ours; should it come again, the lane stops with it.
+func (c *Core) reread(l *lane) {
+	at, arrival := l.seen, int64(0)
+	if len(l.queue) > 0 {
+		at, arrival = l.queue[0].lsn, l.queue[0].arrival
+	}
+	at, behind := max(at, c.cfg.From), l.wanted-1
+	c.act.Note(Note{Bad: true, What: "batch passed over while reading the log; it is read again", Lane: l.tp,
+		Detail: fmt.Sprintf("behind ordinal %d, from log position %d on", behind, at)})
+	c.parkAt(l, at, arrival)
+	if l.misses++; l.misses >= 3 {
+		c.halt(l, 0, fmt.Sprintf("the records behind ordinal %d were not found in the log, though no damage was; `streamdown wal verify` "+
+			"tells what is there", behind), true)
 	}
 }
 
@@ -132,10 +164,16 @@ func (c *Core) parkAt(l *lane, at streamdown.LSN, arrival int64) {
 	if l.parked {
 		return
 	}
+	gap := len(l.queue) > 0 && l.queue[0].gap
 	c.drop(l, len(l.queue))
 	l.sent, l.wanted = 0, l.confirmed
 	c.unready(l)
-	l.parked, l.from, l.parkedArrival = true, at, arrival
+	l.parked, l.from, l.parkedArrival, l.missed = true, at, arrival, false
+	if gap {
+		l.seen = 0 // what lies before it is known to be damaged, and must not look passed over when it is read again
+	} else if l.seen > 0 {
+		l.seen = at
+	}
 	if l.stop == nil {
 		l.retryAt = c.now.Add(unparkWait)
 	}

@@ -41,6 +41,9 @@ type Pipe interface {
 	Send(tag uint64, parcels []sink.Parcel) bool
 	// Close ends the connection and waits until answered was called for all that was sent.
 	Close() error
+	// Done is closed when the connection has ended, also when nothing was unanswered; Err says why.
+	Done() <-chan struct{}
+	Err() error
 }
 
 // Options wires a Forwarder.
@@ -77,6 +80,7 @@ type Forwarder struct {
 	gate  chan struct{} // askersAtOnce
 	ended chan struct{} // closed when Run has ended
 
+	open  openPipes
 	pipes map[int32]link // by node; owned by the loop
 	dials uint64         // counts connections, so that a late word on an old one does not end a new one; owned by the loop
 
@@ -154,9 +158,7 @@ func (f *Forwarder) Run(ctx context.Context) error {
 			}
 		case <-ctx.Done():
 			cancel()
-			for _, p := range f.pipes {
-				_ = p.pipe.Close() // its batches are asked about at the next start
-			}
+			f.open.end() // what was unanswered is asked about at the next start
 			f.wg.Wait()
 			f.mail.close()
 			close(f.ended)

@@ -58,6 +58,9 @@ type lane struct {
 	parked        bool
 	from          streamdown.LSN // parked: where its next batch lies, or later
 	parkedArrival int64          // parked: when that batch came, unix milliseconds, 0 = not known
+	seen          streamdown.LSN // behind the last batch that was read for the lane
+	missed        bool           // the reader passed over a batch: read again from seen, once nothing is in flight
+	misses        int            // how often in a row that happened
 	reader        Reader
 	doubled       uint64 // batches of ours seen twice at the target
 	lostRanges    []Lost
@@ -131,7 +134,10 @@ func (c *Core) appendTime(l *lane) bool {
 
 // advance does the next thing for a lane, if there is one.
 func (c *Core) advance(l *lane) {
-	if l.busy || l.bad || l.stop != nil || l.parked || len(l.queue) == 0 || l.ready || c.now.Before(l.retryAt) || !c.brk.Allow() || c.view == nil {
+	if l.missed && !l.busy && l.flying == 0 {
+		c.reread(l)
+	}
+	if l.busy || l.missed || l.bad || l.stop != nil || l.parked || len(l.queue) == 0 || l.ready || c.now.Before(l.retryAt) || !c.brk.Allow() || c.view == nil {
 		return
 	}
 	if _, held := c.cfg.Book.Held(l.tp); held {
@@ -185,7 +191,7 @@ func (c *Core) advance(l *lane) {
 
 // sendable reports whether the lane has a batch that may leave now.
 func (c *Core) sendable(l *lane) bool {
-	return l.sent < len(l.queue) && l.flying < c.depth(l) && !l.doubt && !l.bad && !l.busy && l.stop == nil &&
+	return l.sent < len(l.queue) && l.flying < c.depth(l) && !l.doubt && !l.bad && !l.missed && !l.busy && l.stop == nil &&
 		!(l.queue[l.sent].gap && l.bind.Base != l.queue[l.sent].ordinal)
 }
 
@@ -250,7 +256,7 @@ func (c *Core) confirmHead(l *lane, end streamdown.Offset) {
 		l.offset = end
 	}
 	c.drop(l, 1)
-	l.progress, l.lastOK, l.backoff = c.now, c.now, 0
+	l.progress, l.lastOK, l.backoff, l.misses = c.now, c.now, 0, 0
 	c.act.Confirm(l.id, l.confirmed, end)
 }
 

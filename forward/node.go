@@ -125,6 +125,9 @@ func (c *Core) Lost(now time.Time, id int32, reset bool, err error) {
 
 // halfway parks a lane that was stopped or held while something was in flight.
 func (c *Core) halfway(l *lane) {
+	if l.missed && l.flying == 0 && !l.busy {
+		c.reread(l)
+	}
 	if _, held := c.cfg.Book.Held(l.tp); (l.stop != nil || held) && !l.parked {
 		c.park(l)
 	}

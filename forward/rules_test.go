@@ -263,3 +263,33 @@ func TestLaneLeavesTheListItStandsIn(t *testing.T) {
 		t.Errorf("%d lanes ready at the old leader", len(n.ready))
 	}
 }
+
+// A list of entries that was used again too early once lost a batch on its way to the lane, which took that for damage,
+// began a new epoch behind it and went on: an acked batch was dropped. Only damage that was met is damage.
+func TestABatchPassedOverIsReadAgainAndNeverSkipped(t *testing.T) {
+	s := newScene(t)
+	behind := s.lsn
+	s.heard()
+	skipped := s.next
+	s.next++ // its entry is in the log, and does not reach the lane
+	s.lsn += 200
+	s.batches(s.now, s.now)
+	s.want("a batch is missing in what was read", "batch passed over while reading the log; it is read again")
+	if l := s.core.lanes[0]; !l.parked || l.from != behind || l.confirmed != skipped {
+		t.Fatalf("parked %v at %d, confirmed %d; want at %d and %d", l.parked, l.from, l.confirmed, behind, skipped)
+	}
+	if mark := s.core.Watermark(); mark > behind {
+		t.Fatalf("watermark %d: the log may go before it was read", mark)
+	}
+	s.pass(unparkWait)
+	if pos := s.core.readers[mainReader].pos; pos != behind {
+		t.Fatalf("the reader is at %d, want %d", pos, behind)
+	}
+	// The same gap behind damage that was met is what it says: the rest goes on under a new epoch.
+	s.core.damage = append(s.core.damage, Range{From: behind, To: behind + 100})
+	end := s.lsn
+	s.lsn, s.next = behind+200, skipped+1
+	s.batches(s.now, s.now)
+	s.lsn = end
+	s.want("with damage before them", fmt.Sprintf("bind epoch 1 base %d", skipped+1))
+}

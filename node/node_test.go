@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,8 +35,27 @@ func cluster(t *testing.T, dir string, ports ...int) *kfake.Cluster {
 	return c
 }
 
+// journal keeps what was logged.
+type journal struct {
+	mu   sync.Mutex // guards the following
+	text strings.Builder
+}
+
+func (j *journal) Write(b []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.text.Write(b)
+}
+
+func (j *journal) has(s string) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Contains(j.text.String(), s)
+}
+
 type running struct {
 	*node.Node
+	logs   *journal
 	cancel context.CancelFunc
 	done   chan struct{}
 	left   int64
@@ -53,16 +74,17 @@ streams: [ { name: all, topics: ["*"], to: primary } ]
 	if cfg == nil {
 		t.Fatal(findings)
 	}
-	var w io.Writer = io.Discard
+	logs := &journal{}
+	var w io.Writer = logs
 	if testing.Verbose() {
-		w = os.Stderr
+		w = io.MultiWriter(logs, os.Stderr)
 	}
 	n, err := node.Open(node.Options{Config: cfg, Logger: slog.New(slog.NewTextHandler(w, nil))})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
-	r := &running{Node: n, cancel: cancel, done: make(chan struct{})}
+	r := &running{Node: n, logs: logs, cancel: cancel, done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
 		r.left, r.err = n.Run(ctx)
@@ -195,4 +217,56 @@ func TestProducersNoticeNothingOfAnOutage(t *testing.T) {
 	if left := n.stop(t); left != 0 {
 		t.Fatalf("%d records left", left)
 	}
+}
+
+// TestNoBatchIsPassedOver has the forwarder read the log in many chunks, far behind and nearly caught up, stopping and
+// going on: what two reads share must not lose a batch.
+func TestNoBatchIsPassedOver(t *testing.T) {
+	brokerDir := t.TempDir()
+	c := cluster(t, brokerDir)
+	addr := c.ListenAddrs()[0]
+	port := 0
+	if _, err := fmt.Sscanf(addr[len("127.0.0.1:"):], "%d", &port); err != nil {
+		t.Fatal(addr, err)
+	}
+	n := start(t, t.TempDir(), addr)
+	cl, err := kgo.NewClient(kgo.SeedBrokers(n.KafkaAddr()), kgo.DefaultProduceTopic("orders"), kgo.ProducerBatchCompression(kgo.NoCompression()),
+		kgo.ProducerBatchMaxBytes(5000), kgo.MaxBufferedRecords(5000), kgo.ProducerLinger(0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cl.Close()
+	filler := strings.Repeat("x", 1000)
+	send := func(from, to int) {
+		t.Helper()
+		for i := from; i < to; i++ {
+			cl.Produce(t.Context(), &kgo.Record{Key: fmt.Appendf(nil, "k%d", i%5), Value: fmt.Appendf(nil, "value %d %s", i, filler)}, func(_ *kgo.Record, err error) {
+				if err != nil {
+					t.Errorf("produce: %v", err)
+				}
+			})
+		}
+		if err := cl.Flush(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	send(0, 10000)
+	c.Close()
+	waitFor(t, "breaker open", n, func(s statusView) bool { return s.breaker == "open" })
+	send(10000, 20000)
+	c = cluster(t, brokerDir, port)
+	defer c.Close()
+	waitFor(t, "breaker closed", n, func(s statusView) bool { return s.breaker == "closed" })
+	send(20000, 40000)
+	waitFor(t, "drained", n, func(s statusView) bool { return s.backlog == 0 })
+	for _, l := range n.Status(t.Context()).Lanes {
+		if l.Stop != nil || len(l.Lost) > 0 {
+			t.Errorf("%+v", l)
+		}
+	}
+	if n.logs.has("passed over") {
+		t.Error("a batch was passed over and had to be read again")
+	}
+	consume(t, addr, 40000)
+	n.stop(t)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"math/rand/v2"
 	"sync"
 	"sync/atomic"
@@ -55,15 +56,24 @@ type lab struct {
 	wrong  *violation
 	serial int64                // of the last entry ever handed over; none is used twice
 	next   []streamdown.Ordinal // by lane
+	trace  uint64               // of all operations
 
 	floor   int  // of sent: Release was asked for what lies below
-	lenient bool // the disk lied: what is lost because of that is not the log's fault
 	gaveUp  bool // a sync of the directory failed
 	crashes int
 	retries int // commits that met a fault
 	entries int // acknowledged
 	cut     int // recoveries that said they cut something
 }
+
+// step is what a trace is made of.
+type step struct {
+	before uint64
+	op     vfs.Op
+	name   string
+}
+
+var traceSeed = maphash.MakeSeed()
 
 // ledger is the book of the lab: it compares every entry it is shown with what was handed over.
 type ledger struct {
@@ -193,6 +203,9 @@ func newLab(seed uint64, p *plant) *lab {
 // fs is the disk as the log sees it. Each operation of the writer takes a while, so that it meets what the driver does.
 func (l *lab) fs() vfs.FS {
 	l.disk.Slow(func(op vfs.Op, name string) {
+		l.mu.Lock()
+		l.trace = maphash.Comparable(traceSeed, step{l.trace, op, name})
+		l.mu.Unlock()
 		if *simTrace && op.Changes() {
 			fmt.Printf("  %6d %s %s\n", l.disk.Ops()+1, op, name)
 		}
@@ -230,7 +243,7 @@ func (l *lab) open() bool {
 	if rec.Torn > 0 {
 		l.cut++
 	}
-	if len(rec.Damage) > 0 && !l.lenient {
+	if len(rec.Damage) > 0 {
 		l.fail("damage", "a crash was taken for rot: %v", rec.Damage[0])
 	}
 	l.recovered(l.book, rec.End)
@@ -243,10 +256,10 @@ func (l *lab) recovered(b *ledger, end streamdown.LSN) {
 	names := l.log.LaneNames()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if b.n < l.acked && !l.lenient {
+	if b.n < l.acked {
 		l.failLocked("lost", "%d entries were acknowledged, %d came back", l.acked, b.n)
 	}
-	if len(names) != b.lanes || b.lanes < l.named && !l.lenient || b.lanes > len(l.lanes) {
+	if len(names) != b.lanes || b.lanes < l.named || b.lanes > len(l.lanes) {
 		l.failLocked("lost", "%d lanes were named, %d acknowledged, %d came back", len(l.lanes), l.named, b.lanes)
 	}
 	for i, tp := range names {
@@ -362,9 +375,6 @@ func (l *lab) release() {
 
 // readBack reads all that was not released, as a carrier does, and compares it byte by byte.
 func (l *lab) readBack() {
-	if l.lenient {
-		return
-	}
 	l.note()
 	i, n := l.floor, l.acked
 	if i == n {

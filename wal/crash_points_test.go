@@ -3,6 +3,8 @@ package wal_test
 import (
 	"context"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -19,12 +21,15 @@ func (l *lab) fork(disk *vfs.Mem) *lab {
 	f.disk, f.segment, f.wrong = disk, l.segment, l.wrong
 	f.sent, f.acked, f.serial = slices.Clone(l.sent), l.acked, l.serial
 	f.lanes, f.named, f.next = slices.Clone(l.lanes), l.named, slices.Clone(l.next)
-	f.floor, f.gaveUp, f.lenient = l.floor, l.gaveUp, l.lenient
+	f.floor, f.gaveUp = l.floor, l.gaveUp
 	return f
 }
 
 // A script is what a log does, the same each time, until the power goes.
-var scripts = map[string]func(ctx context.Context, l *lab){
+type script func(ctx context.Context, l *lab)
+
+// Those whose name ends with a star begin a new segment for each group.
+var scripts = map[string]script{
 	"append, roll, idle, close": func(ctx context.Context, l *lab) {
 		l.name()
 		for range 3 {
@@ -86,14 +91,47 @@ var scripts = map[string]func(ctx context.Context, l *lab){
 		l.disk.SetSpace(-1, nil)
 		l.settle(ctx, 5*time.Second)
 	},
-	"failed rename": func(ctx context.Context, l *lab) {
-		l.segment = 1
+	"failed release*": releaseFails,
+	"failed rename*": func(ctx context.Context, l *lab) {
 		l.disk.Inject(once(vfs.OpRename))
 		l.append()
 		l.settle(ctx, time.Second)
 		l.append()
 		l.settle(ctx, time.Second)
 	},
+}
+
+// releaseFails lets a release fail to sync the directory while the writer has a new name in it that is not synced yet.
+func releaseFails(ctx context.Context, l *lab) {
+	for range 4 {
+		l.append()
+		l.settle(ctx, time.Second)
+	}
+	var renamed, armed atomic.Bool
+	l.disk.Inject(func(op vfs.Op, _ string) error {
+		if op == vfs.OpRename {
+			renamed.Store(true)
+		}
+		if op == vfs.OpSyncDir && armed.CompareAndSwap(true, false) {
+			return syscall.EIO
+		}
+		return nil
+	})
+	l.append()
+	for range 1000 {
+		if renamed.Load() {
+			break
+		}
+		time.Sleep(time.Microsecond)
+	}
+	l.gaveUp = true
+	armed.Store(true)
+	l.note()
+	l.floor = l.acked
+	l.drive(func() { _, _ = l.log.Release(l.log.Durable()) })
+	l.settle(ctx, time.Second)
+	l.append()
+	l.settle(ctx, time.Second)
 }
 
 // once fails one operation.
@@ -111,23 +149,22 @@ func once(op vfs.Op) func(vfs.Op, string) error {
 // TestEveryCrashPoint cuts the power at every operation of short runs, goes on with every disk that whole writes and
 // names can leave (and with that of a killed process), and does the same to every operation of the recovery.
 func TestEveryCrashPoint(t *testing.T) {
-	stride := 8 // of the points whose recoveries are cut too
-	if *simCrashes > 0 {
-		stride = 1
-	}
 	for name, script := range scripts {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				points, disks := everyPoint(t, t.Context(), func(p int) *lab {
 					l := newLab(3, nil)
 					l.segment = 400
+					if strings.HasSuffix(name, "*") {
+						l.segment = 1
+					}
 					l.disk.CrashAt(p)
 					if l.open() {
 						script(t.Context(), l)
 						synctest.Wait()
 					}
 					return l
-				}, stride)
+				}, *simPoints)
 				t.Logf("%d crash points, %d disks", points, disks)
 			})
 		})
@@ -160,6 +197,9 @@ func everyPoint(t *testing.T, ctx context.Context, start func(point int) *lab, s
 				f.readBack()
 				if p%8 == 0 {
 					f.heal(ctx)
+				}
+				if *simPoints == 1 || p%4 == 2 {
+					f.verify()
 				}
 				f.disk.Halt()
 				_ = f.log.Close()

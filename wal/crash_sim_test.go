@@ -12,6 +12,7 @@ import (
 var (
 	simCrashes = flag.Int("crashes", 0, "crashes that the simulation makes; 0 = a short run")
 	simSeed    = flag.Uint64("crashseed", 1, "seed of its first run; each run has the next one")
+	simPoints  = flag.Int("crashpoints", 8, "cut the recovery too at one in so many crash points of short runs")
 	simTrace   = flag.Bool("crashtrace", false, "tell what happens")
 )
 
@@ -37,12 +38,14 @@ func TestAckedSurvivesEveryCrash(t *testing.T) {
 				crashes, entries, retries, cut = crashes+l.crashes, entries+l.entries, retries+l.retries, cut+l.cut
 				if l.wrong != nil {
 					broken = *l.wrong
-					t.Errorf("seed %d: %v", seed, &broken)
 					return
 				}
 				seed++
 			}
 		})
+	}
+	if broken.kind != "" {
+		t.Errorf("seed %d: %v", seed, &broken)
 	}
 	t.Logf("%d crashes in %d runs, %d entries acknowledged, %d failed commits, %d cuts, %.0f crashes/s",
 		crashes, seed-*simSeed, entries, retries, cut, float64(crashes)/time.Since(began).Seconds())
@@ -54,4 +57,20 @@ func TestAckedSurvivesEveryCrash(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Printf("crashlab %s\n", line)
+}
+
+// TestTheSameSeedGivesTheSameRun: otherwise a seed that broke something is of no use.
+func TestTheSameSeedGivesTheSameRun(t *testing.T) {
+	for seed := range uint64(60) {
+		var traces, entries [2]uint64
+		for i := range traces {
+			synctest.Test(t, func(t *testing.T) {
+				l := run(t.Context(), seed, nil)
+				traces[i], entries[i] = l.trace, uint64(l.entries) //nolint:gosec // not negative
+			})
+		}
+		if traces[0] != traces[1] || entries[0] != entries[1] {
+			t.Fatalf("seed %d gave two runs", seed)
+		}
+	}
 }

@@ -236,7 +236,9 @@ func (l *Log) Close() error {
 	<-l.done
 	var err error
 	l.mu.Lock()
-	if left := len(l.group); left > 0 {
+	if left := len(l.group); left == entrySize(8) {
+		err = errors.New("close log: all that was appended is durable, but the last mark could not be written")
+	} else if left > 0 {
 		err = fmt.Errorf("close log: %d bytes that nobody was told are safe could not be written", left)
 	}
 	l.mu.Unlock()

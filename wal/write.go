@@ -80,6 +80,7 @@ func (l *Log) commit(stopping bool) bool {
 	first := end - streamdown.LSN(len(group))
 	endMark(group, end, l.seed)
 	fresh := false // the current segment was begun for this group after a failure
+	last := false  // there is one more try
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		err := l.persist(group, first, fresh)
 		if err == nil {
@@ -90,15 +91,19 @@ func (l *Log) commit(stopping bool) bool {
 		l.stats.stuck.Store(&why)
 		l.cfg.Logger.Error("write to log; nothing is acknowledged until it works", "lsn", first, "err", err)
 		fresh = true
-		if stopping {
+		if last {
 			l.mu.Lock()
 			l.group = append(group, l.group...)
 			l.mu.Unlock()
 			return false
 		}
+		if stopping {
+			last = true
+			continue
+		}
 		select {
 		case <-l.stop:
-			stopping = true // one more try
+			stopping, last = true, true
 		case <-time.After(wait):
 		}
 	}

@@ -50,7 +50,7 @@ func build(ctx context.Context, dir string, overlay map[string]string) (program 
 }
 
 // run runs tests of the program. failed: some did, or it was stopped because it hung.
-func run(ctx context.Context, program, tests string, crashes int64, seed uint64, timeout time.Duration) (lines []line, out []byte, failed bool, err error) {
+func run(ctx context.Context, program, tests string, crashes int64, seed uint64, timeout time.Duration, more ...string) (lines []line, out []byte, failed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, "-test.run", tests, "-test.timeout", "0", "-test.failfast",
@@ -114,7 +114,7 @@ const rest = "^TestEveryCrashPoint$|^TestRot|^TestADamagedManifest|^TestStale"
 
 // steady runs the tests that do not depend on seeds: all crash points of short runs, and rot.
 func steady(ctx context.Context, program string, r *result) error {
-	_, out, failed, err := run(ctx, program, rest, 1, 1, time.Hour)
+	_, out, failed, err := run(ctx, program, rest, 1, 1, time.Hour, "-crashpoints", "1")
 	if failed {
 		r.Other++
 	}
@@ -161,7 +161,7 @@ func try(ctx context.Context, dir string, p *plant, r *result, seed uint64, most
 	case failed:
 		how = fmt.Sprintf("by a crash of the program: %s (%s)", p.name, firstLine(out, "panic: "))
 	default:
-		_, out, failed, err = run(ctx, program, rest, 1, 1, 10*time.Minute)
+		_, out, failed, err = run(ctx, program, rest, 1, 1, 10*time.Minute, "-crashpoints", "3")
 		how = fmt.Sprintf("by the tests of crash points and rot: %s (%s)", p.name, firstLine(out, "_test.go:"))
 	}
 	if !failed {
