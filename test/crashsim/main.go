@@ -69,7 +69,7 @@ func all(ctx context.Context, n int64, seed uint64, procs int, most int64) (*res
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }() // of the temporary directory: nothing depends on it
 	r := &result{Seed: seed}
 	sound, err := build(ctx, dir, nil)
 	if err != nil {

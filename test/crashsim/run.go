@@ -53,8 +53,9 @@ func build(ctx context.Context, dir string, overlay map[string]string) (program 
 func run(ctx context.Context, program, tests string, crashes int64, seed uint64, timeout time.Duration, more ...string) (lines []line, out []byte, failed bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "-test.run", tests, "-test.timeout", "0", "-test.failfast",
-		"-crashes", strconv.FormatInt(crashes, 10), "-crashseed", strconv.FormatUint(seed, 10))
+	args := append([]string{"-test.run", tests, "-test.timeout", "0", "-test.failfast",
+		"-crashes", strconv.FormatInt(crashes, 10), "-crashseed", strconv.FormatUint(seed, 10)}, more...)
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir = filepath.Dir(program)
 	out, err = cmd.CombinedOutput()
 	for l := range bytes.Lines(out) {
@@ -118,7 +119,7 @@ func steady(ctx context.Context, program string, r *result) error {
 	if failed {
 		r.Other++
 	}
-	os.Stdout.Write(out)
+	_, _ = os.Stdout.Write(out)
 	return err
 }
 
@@ -152,7 +153,7 @@ func try(ctx context.Context, dir string, p *plant, r *result, seed uint64, most
 	}
 	r.Planted++
 	lines, out, failed, err := run(ctx, program, "^TestAckedSurvivesEveryCrash$", most, seed, 10*time.Minute)
-	how := "panic or hang"
+	var how string
 	switch {
 	case err != nil:
 		return err

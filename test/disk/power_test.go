@@ -141,7 +141,7 @@ func TestAckedSurvivesPowerCuts(t *testing.T) {
 				names, _ := filepath.Glob(filepath.Join(dir, "torn-*"))
 				for _, n := range names {
 					torn++
-					os.Remove(n)
+					_ = os.Remove(n)
 				}
 				flags[flag]++
 				if last < after {

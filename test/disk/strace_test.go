@@ -157,7 +157,7 @@ func TestEveryCallCanFail(t *testing.T) {
 				mu.Lock()
 				results[j.call+" "+j.fault+": "+what]++
 				mu.Unlock()
-				os.RemoveAll(dir)
+				_ = os.RemoveAll(dir)
 			}
 		})
 	}
