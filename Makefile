@@ -1,7 +1,8 @@
 # What there is to do here. docs/testing.md tells what each of the tests shows, needs and costs.
-.PHONY: build demo test test-real soak-real race fuzz bench lint
+.PHONY: build demo test test-real soak-real race fuzz crashsim bench lint
 
 ROUNDS   ?= 5
+N        ?= 1000000
 FUZZTIME ?= 30s
 LINT     := go tool -modfile=tools/go.mod golangci-lint
 
@@ -37,6 +38,10 @@ race:
 
 fuzz:
 	bash test/fuzz $(FUZZTIME)
+
+# The log on a disk that crashes, N times; planted bugs must be caught.
+crashsim:
+	go run ./test/crashsim -n $(N)
 
 bench:
 	go run ./bench
