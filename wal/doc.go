@@ -13,7 +13,7 @@
 //
 // # Files
 //
-//	DIR/manifest                              JSON: format, log id, durable mark; replaced atomically
+//	DIR/manifest                              JSON: format, log id, durable mark, CRC32C; replaced atomically
 //	DIR/0000000007-00000000000001234567.wal   a segment: its number and its first LSN
 //	DIR/torn-00000000000001240000-….bin       bytes that were cut off a tail, kept aside for people
 //
@@ -49,10 +49,13 @@
 //
 // # Torn or rotten
 //
-// Each group begins with a mark: the LSN below which all was synced when the group was written. After a second of
-// idleness and at Close an empty group is appended and its mark copied to the manifest. Damage below the highest mark
+// Each group begins with a mark: the LSN below which all was synced when the group was written, and, in place of an
+// ordinal, the LSN at which the group ends. After a second of idleness and at Close an empty group is appended and its mark copied to the manifest. Damage below the highest mark
 // is rot: it is reported with its range, never cut, and what is around it is delivered. Damage above it is a torn
-// tail: it is cut, kept aside and reported as "may have held acked records".
+// tail: it is cut, kept aside and reported as "may have held acked records", as is a group that does not reach its end.
+// What is whole above the highest mark was perhaps never synced, whatever the page cache shows: opening writes it again,
+// into the segment that it begins at the mark, before a Book sees it. Only a tail that was cut between two groups above
+// the last mark leaves nothing that could tell.
 //
 // # A failed write or sync
 //

@@ -100,6 +100,7 @@ type Log struct {
 	opening  sync.Mutex   // one reader at a time opens a file
 	size     atomic.Int64 // bytes of all segments
 
+	releasing   sync.Mutex    // one Release at a time; held while it removes
 	dirFailures atomic.Uint64 // syncs of the directory that failed outside the writer
 
 	lanes laneBook

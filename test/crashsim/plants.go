@@ -49,8 +49,8 @@ var plants = []plant{
 	{"what is not durable can be read", "read.go", []edit{{"limit := durable", "limit := durable + 1<<20"}}},
 	{"the manifest's checksum is not looked at", "manifest.go", []edit{{"at >= 0 && string(b[at:]) != crcField(b[:at])", "at >= 0 && crcField(b[:at]) == \"\""}}},
 	{"removals are synced two at a time", "release.go", []edit{{"		n++\n", "		if n++; n%2 == 1 {\n			continue\n		}\n"}}},
-	{"one state is enough for a release", "release.go", []edit{{"len(l.segments) > 2", "len(l.segments) > 1"}, {"whole < 2", "whole < 1"}}},
-	{"the last segment below a release goes too", "release.go", []edit{{"l.segments[1].first <= lsn", "l.segments[0].first <= lsn"}}},
+	{"one state is enough for a release", "release.go", []edit{{"whole < 2", "whole < 1"}}},
+	{"the last segment below a release goes too", "release.go", []edit{{"l.segments[1].first > lsn", "l.segments[0].first > lsn"}}},
 }
 
 // apply makes the edits in the text of the file.

@@ -56,6 +56,7 @@ func run(ctx context.Context, program, tests string, crashes int64, seed uint64,
 	args := append([]string{"-test.run", tests, "-test.timeout", "0", "-test.failfast",
 		"-crashes", strconv.FormatInt(crashes, 10), "-crashseed", strconv.FormatUint(seed, 10)}, more...)
 	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS=1") // only one goroutine has something to do at a time
 	cmd.Dir = filepath.Dir(program)
 	out, err = cmd.CombinedOutput()
 	for l := range bytes.Lines(out) {

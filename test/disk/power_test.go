@@ -175,24 +175,22 @@ func (d *drive) life(dir string, last uint64, flag int, rng *rand.Rand) (handed,
 		cut <- d.cut(flag)
 	})
 	defer timer.Stop()
+	over := func(err error) (uint64, uint64, uint64, error) {
+		if cerr := l.Close(); err == nil && cerr == nil && flag != flushAll && c.last.Load() < handed {
+			err = fmt.Errorf("close reports success, %d of %d entries are durable", c.last.Load(), handed)
+		}
+		return handed, acked, c.last.Load(), err
+	}
 	pace := rng.IntN(3)
-	for n := last + 1; ; n++ {
+	for n := last + 1; n <= last+3000; n++ {
 		select {
 		case err := <-cut:
-			if cerr := l.Close(); cerr == nil && flag != flushAll && c.last.Load() < handed {
-				err = fmt.Errorf("close reports success, %d of %d entries are durable", c.last.Load(), handed)
-			}
-			return handed, acked, c.last.Load(), err
+			return over(err)
 		default:
-		}
-		if n-last > 3000 {
-			n-- // enough; wait for the cut
-			time.Sleep(time.Millisecond)
-			continue
 		}
 		e := entry(n)
 		if _, err := l.Append(e); err != nil {
-			return handed, acked, c.last.Load(), err
+			return over(err)
 		}
 		handed = n
 		switch {
@@ -204,7 +202,8 @@ func (d *drive) life(dir string, last uint64, flag int, rng *rand.Rand) (handed,
 				}
 			}
 		case rng.IntN(64) == 0:
-			_, _ = l.Release(l.Durable())
+			_, _ = l.Release(l.Durable()) // the power may be off
 		}
 	}
+	return over(<-cut)
 }
