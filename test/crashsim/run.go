@@ -69,7 +69,7 @@ func run(ctx context.Context, program, tests string, crashes int64, seed uint64,
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
-		return lines, out, true, nil
+		return lines, fmt.Appendf(out, "%v\n", exit), true, nil
 	}
 	return lines, out, false, err
 }
@@ -84,7 +84,10 @@ func crash(ctx context.Context, program string, r *result, n int64, seed uint64,
 			lines, out, failed, err := run(ctx, program, "^TestAckedSurvivesEveryCrash$", n/int64(procs)+1, seed+uint64(p)*1e12, 1000*time.Hour)
 			mu.Lock()
 			defer mu.Unlock()
-			if err != nil || failed && len(lines) == 0 {
+			if err == nil && failed && len(lines) == 0 {
+				err = errors.New("a process died before it could say why")
+			}
+			if err != nil {
 				errs = append(errs, fmt.Errorf("simulate: %w\n%s", err, out))
 			}
 			for _, l := range lines {
