@@ -180,6 +180,7 @@ func (b *Broker) format(ctx context.Context, data string) error {
 	}
 	var id [16]byte // Kafka writes a UUID as 22 characters of base64url
 	_, _ = rand.Read(id[:])
+	id[0] &= 0x7f // none may begin with "-", which the tool would take for an option; Kafka's own are drawn again until they do not
 	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
 	cmd := exec.CommandContext(ctx, b.java, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 		"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", b.Classpath(),
