@@ -70,7 +70,7 @@ func runDisk(dir string, syncBytes int, window time.Duration) (r diskRun, err er
 		}
 		at := time.Now()
 		for rest := buf; len(rest) > 0; {
-			n, err := f.Write(rest[:min(len(rest), diskPiece)])
+			n, err := f.WriteAt(rest[:min(len(rest), diskPiece)], int64(used+len(buf)-len(rest)))
 			if err != nil {
 				return r, fmt.Errorf("bare disk: %w", err)
 			}

@@ -214,13 +214,17 @@ func (l memLock) Close() error {
 	return nil
 }
 
-func (f *memFile) Write(b []byte) (int, error) {
+func (f *memFile) WriteAt(b []byte, off int64) (int, error) {
 	v, unlock := f.m.begin(OpWrite, f.name, len(b))
 	defer unlock()
 	if v.n > 0 {
-		f.ino.data = append(f.ino.data, b[:v.n]...)
-		f.ino.writes = append(f.ino.writes, len(f.ino.data))
-		f.m.used += int64(v.n)
+		had := len(f.ino.data)
+		if end := int(off) + v.n; end > had {
+			f.ino.data = append(f.ino.data, make([]byte, end-had)...)
+			f.ino.writes = append(f.ino.writes, end)
+			f.m.used += int64(end - had)
+		}
+		copy(f.ino.data[off:], b[:v.n])
 	}
 	if v.err == nil {
 		return len(b), nil // a lie, when fewer were taken

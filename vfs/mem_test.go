@@ -21,7 +21,7 @@ func create(t *testing.T, m *vfs.Mem, name string, parts ...string) vfs.File {
 		t.Fatal(err)
 	}
 	for _, p := range parts {
-		if _, err := f.Write([]byte(p)); err != nil {
+		if _, err := add(f, []byte(p)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -80,8 +80,8 @@ func TestACrashLeavesWhatPosixAllows(t *testing.T) {
 		{"writes are reordered", func(t *testing.T, m *vfs.Mem) {
 			f := create(t, m, "/d/a", "x")
 			must(t, f.Sync(), m.SyncDir("/d"))
-			_, err := f.Write([]byte("y"))
-			_, err2 := f.Write([]byte("z"))
+			_, err := add(f, []byte("y"))
+			_, err2 := add(f, []byte("z"))
 			must(t, err, err2)
 		}, []string{"a=x", "a=x..", "a=x.z", "a=xy", "a=xy.", "a=xyz"}},
 		{"a rename", func(t *testing.T, m *vfs.Mem) {
@@ -133,7 +133,7 @@ func TestAFailedSyncIsAFailedSync(t *testing.T) {
 	m := vfs.NewMem()
 	f := create(t, m, "/d/a", "x")
 	must(t, f.Sync(), m.SyncDir("/d"))
-	_, err := f.Write([]byte("yy"))
+	_, err := add(f, []byte("yy"))
 	must(t, err)
 	m.Inject(func(op vfs.Op, _ string) error {
 		if op == vfs.OpSync {
@@ -146,7 +146,7 @@ func TestAFailedSyncIsAFailedSync(t *testing.T) {
 	}
 	m.Inject(nil)
 	must(t, f.Sync())
-	_, err = f.Write([]byte("z"))
+	_, err = add(f, []byte("z"))
 	must(t, err, f.Sync())
 	if got := content(t, m); got != "a=xyyz" {
 		t.Errorf("the page cache shows %q", got)
@@ -199,7 +199,7 @@ func TestEveryWayAnOperationCanEnd(t *testing.T) {
 		m := vfs.NewMem()
 		f := create(t, m, "/d/a")
 		m.Inject(func(vfs.Op, string) error { return tt.fault })
-		n, err := f.Write([]byte("wxyz"))
+		n, err := add(f, []byte("wxyz"))
 		if n != tt.n || !errors.Is(err, tt.err) || (err == nil) != (tt.err == nil) {
 			t.Errorf("%v: wrote %d, %v", tt.fault, n, err)
 		}
@@ -229,7 +229,7 @@ func TestSpaceEndsAtTheByte(t *testing.T) {
 	m := vfs.NewMem()
 	f := create(t, m, "/d/a", "1234")
 	m.SetSpace(6, syscall.EDQUOT)
-	if n, err := f.Write([]byte("567")); n != 2 || !errors.Is(err, syscall.EDQUOT) {
+	if n, err := add(f, []byte("567")); n != 2 || !errors.Is(err, syscall.EDQUOT) {
 		t.Errorf("wrote %d, %v", n, err)
 	}
 	if _, err := m.Create("/d/b"); !errors.Is(err, syscall.EDQUOT) {
@@ -245,7 +245,7 @@ func TestSpaceEndsAtTheByte(t *testing.T) {
 // TestThePowerGoesAtTheOperation: its effect may be there, and nothing after it.
 func TestThePowerGoesAtTheOperation(t *testing.T) {
 	ops := []func(m *vfs.Mem, f vfs.File) error{
-		func(_ *vfs.Mem, f vfs.File) error { _, err := f.Write([]byte("y")); return err },
+		func(_ *vfs.Mem, f vfs.File) error { _, err := add(f, []byte("y")); return err },
 		func(_ *vfs.Mem, f vfs.File) error { return f.Sync() },
 		func(m *vfs.Mem, _ vfs.File) error { return m.Rename("/d/a", "/d/b") },
 		func(m *vfs.Mem, _ vfs.File) error { return m.SyncDir("/d") },
@@ -291,7 +291,7 @@ func TestSyncedBytesStay(t *testing.T) {
 		for range rng.IntN(12) {
 			b := bytes.Repeat([]byte{byte(1 + rng.IntN(255))}, rng.IntN(700))
 			all = append(all, b...)
-			_, err := f.Write(b)
+			_, err := add(f, b)
 			must(t, err)
 			if rng.IntN(3) == 0 {
 				must(t, f.Sync())
@@ -347,4 +347,10 @@ func TestRotIsWhereItWasPut(t *testing.T) {
 	if got := content(t, m); got[2] != 'b'^1 {
 		t.Errorf("a read was not distorted: %q", got[:5])
 	}
+}
+
+// add writes at the end of a file.
+func add(f vfs.File, b []byte) (int, error) {
+	end, _ := f.Size() // that it fails, the write says too
+	return f.WriteAt(b, end)
 }

@@ -41,7 +41,7 @@ func (f osFile) Size() (int64, error) {
 
 // Create makes a file of mode 0600.
 func (OS) Create(name string) (File, error) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR|os.O_APPEND, 0o600)
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}

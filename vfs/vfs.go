@@ -15,7 +15,7 @@ import (
 
 // FS is a disk. All methods may be called concurrently.
 type FS interface {
-	// Create makes a new empty file for appending and reading; it is an error if the name exists.
+	// Create makes a new empty file for writing and reading; it is an error if the name exists.
 	Create(name string) (File, error)
 	// Open opens an existing file for reading.
 	Open(name string) (File, error)
@@ -33,9 +33,11 @@ type FS interface {
 	Lock(name string) (io.Closer, error)
 }
 
-// File is an open file. ReadAt may be called concurrently with everything; Write, Sync and Close belong to one owner.
+// File is an open file. ReadAt may be called concurrently with everything; WriteAt, Sync and Close belong to one owner.
 type File interface {
-	io.Writer // appends
+	// WriteAt writes over what is there, and makes the file longer when it goes beyond its end. Only files that Create
+	// made can be written.
+	io.WriterAt
 	io.ReaderAt
 	io.Closer
 	// Sync returns when all written bytes and the size are on stable storage. After an error the file must not be
@@ -56,7 +58,7 @@ func WriteFile(fs FS, name string, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("create %s: %w", tmp, err)
 	}
-	if _, err = f.Write(data); err == nil {
+	if _, err = f.WriteAt(data, 0); err == nil {
 		err = f.Sync()
 	}
 	if cerr := f.Close(); err == nil {

@@ -117,7 +117,7 @@ func BenchmarkBareDisk(b *testing.B) {
 					files, used = files+1, 0
 				}
 				for rest := data; len(rest) > 0; {
-					n, err := f.Write(rest[:min(len(rest), piece)])
+					n, err := f.WriteAt(rest[:min(len(rest), piece)], int64(used+size-len(rest)))
 					if err != nil {
 						b.Fatal(err)
 					}
@@ -237,7 +237,7 @@ func benchmarkFilePerPartition(b *testing.B, partitions int) {
 	syncs := 0
 	windows(b, func(first int) {
 		for i := range laneWindow {
-			if _, err := files[(first+i)%partitions].Write(body); err != nil {
+			if _, err := files[(first+i)%partitions].WriteAt(body, int64((first+i)/partitions*len(body))); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -126,18 +126,18 @@ func (f *programFile) catchUp() {
 	}
 }
 
-func (f *programFile) Write(b []byte) (int, error) {
+func (f *programFile) WriteAt(b []byte, off int64) (int, error) {
 	f.catchUp()
 	if f.p.misuse == markAhead && strings.Contains(f.name, "manifest") {
 		b = ahead(b)
 	}
-	n, err := f.File.Write(b)
+	n, err := f.File.WriteAt(b, off)
 	switch {
 	case err == nil || !f.entries():
 	case f.p.now(shortIgnored):
 		return len(b), nil
 	case f.p.now(rewritten):
-		if _, err := f.File.Write(b); err == nil {
+		if _, err := f.File.WriteAt(b, off+int64(len(b))); err == nil {
 			return len(b), nil
 		}
 	}

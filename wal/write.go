@@ -138,7 +138,7 @@ func (l *Log) persist(group []byte, first streamdown.LSN, fresh bool) error {
 	}
 	for rest := group; len(rest) > 0; {
 		piece := rest[:min(len(rest), pieceSize)]
-		n, err := cur.file.Write(piece)
+		n, err := cur.file.WriteAt(piece, cur.written)
 		cur.written += int64(n)
 		l.size.Add(int64(n))
 		if err != nil {
@@ -173,12 +173,12 @@ func (l *Log) newSegment(number uint64, first streamdown.LSN, entries []byte) (*
 		return nil, fmt.Errorf("create segment %s: %w", name, err)
 	}
 	err = func() error {
-		for rest := img; len(rest) > 0; {
-			n, err := f.Write(rest[:min(len(rest), pieceSize)])
+		for at := 0; at < len(img); {
+			n, err := f.WriteAt(img[at:min(len(img), at+pieceSize)], int64(at))
 			if err != nil {
 				return err
 			}
-			rest = rest[n:]
+			at += n
 		}
 		if err := f.Sync(); err != nil {
 			return err

@@ -172,8 +172,8 @@ type threadFile struct {
 	t *thread
 }
 
-func (f *threadFile) Write(b []byte) (n int, err error) {
-	f.t.do(func() { n, err = f.File.Write(b) })
+func (f *threadFile) WriteAt(b []byte, off int64) (n int, err error) {
+	f.t.do(func() { n, err = f.File.WriteAt(b, off) })
 	return n, err
 }
 
