@@ -21,6 +21,10 @@ type Lane struct {
 	Offset    streamdown.Offset  // behind the last confirmed record at the target, NoOffset if not known
 	Bound     bool
 	Binding   Binding
+	// Closed says that the log was opened anew since the binding was made: no record from Limit on went out under it, and
+	// none ever may (rule A2). Others may hold a copy of the directory, and send other records under the same sequences.
+	Closed bool
+	Limit  streamdown.Ordinal
 }
 
 // Backlog is the number of records that are durable here and not confirmed there.
@@ -320,6 +324,20 @@ func (b *Book) Apply(e *wal.Entry) {
 		b.applyProgress(e.Body)
 	case wal.KindHold:
 		b.applyHold(e.Body)
+	case wal.KindOpened:
+		b.applyOpened()
+	}
+}
+
+// applyOpened closes all bindings at the end of what was durable before. One that is closed stays closed where it is: all
+// that came since was never sent under it, however often the log was opened meanwhile.
+func (b *Book) applyOpened() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.lanes {
+		if l := &b.lanes[i]; l.Bound && !l.Closed {
+			l.Closed, l.Limit = true, l.End
+		}
 	}
 }
 
@@ -329,6 +347,9 @@ func (b *Book) Apply(e *wal.Entry) {
 func (b *Book) applyBinding(bind Binding) {
 	b.mu.Lock()
 	l := b.laneLocked(bind.Lane)
+	if !l.Bound || bind.PID != l.Binding.PID { // a new epoch of a closed producer id is for what lies below its limit
+		l.Closed, l.Limit = false, 0
+	}
 	l.Bound, l.Binding = true, bind
 	if bind.Base > l.Confirmed {
 		b.confirmed.Add(int64(bind.Base - l.Confirmed))
@@ -362,6 +383,13 @@ func (b *Book) applyProgress(body []byte) {
 	}
 }
 
+// What a snapshot says of a lane's binding.
+const (
+	unbound byte = iota
+	bound
+	closed
+)
+
 // Snapshot implements wal.Book. What was confirmed since the last Progress may be in it: it is true all the same.
 func (b *Book) Snapshot(dst []byte) []byte {
 	b.mu.Lock()
@@ -375,12 +403,15 @@ func (b *Book) Snapshot(dst []byte) []byte {
 		}
 		dst = l.appendProgress(dst)
 		dst = binary.AppendVarint(dst, int64(l.End))
-		if !l.Bound {
-			dst = append(dst, 0)
-			continue
+		switch {
+		case !l.Bound:
+			dst = append(dst, unbound)
+		case !l.Closed:
+			dst = l.Binding.append(append(dst, bound))
+		default:
+			dst = l.Binding.append(append(dst, closed))
+			dst = binary.AppendVarint(dst, int64(l.Limit))
 		}
-		dst = append(dst, 1)
-		dst = l.Binding.append(dst)
 	}
 	return dst
 }
@@ -398,8 +429,15 @@ func (b *Book) Restore(s []byte) error {
 		l.Confirmed = streamdown.Ordinal(d.varint())
 		l.Offset = streamdown.Offset(d.varint())
 		l.End = streamdown.Ordinal(d.varint())
-		if f := d.bytes(1); len(f) == 1 && f[0] == 1 {
+		switch f := d.bytes(1); {
+		case len(f) == 0 || f[0] == unbound:
+		case f[0] == bound:
 			l.Bound, l.Binding = true, d.binding()
+		case f[0] == closed:
+			l.Bound, l.Closed, l.Binding = true, true, d.binding()
+			l.Limit = streamdown.Ordinal(d.varint())
+		default:
+			d.bad = true
 		}
 	}
 	if d.bad {

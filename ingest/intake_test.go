@@ -223,10 +223,10 @@ func TestWhatIsRefusedNeverReachesTheLog(t *testing.T) {
 }
 
 func TestFullLogHoldsThenRefuses(t *testing.T) {
-	h := newHouse(t, vfs.NewMem(), 20000)
+	h := newHouse(t, vfs.NewMem(), 300_000) // most of it is the reserve
 	var last ingest.Result
 	n := 0
-	for last.Code == 0 && n < 100 {
+	for last.Code == 0 && n < 300 {
 		last = h.produce("orders", records(t, -1, -1, -1, string(make([]byte, 1000))))()
 		n++
 	}

@@ -15,12 +15,15 @@ type picker func(n int) int
 // Crash returns the disk as a power cut leaves it, and leaves this one as it is (see [Mem.Halt]). rng decides, for each
 // file and each name apart, what became of that which no sync covered:
 //
-//   - bytes are lost, kept, torn at any byte; kept or lost write by write or sector by sector in any order; garbled;
-//     a size is there without its data (zeros). What a failed Sync gave up is mostly lost, even when a later one worked.
+//   - writes are lost, kept, torn at any byte; kept or lost write by write or sector by sector in any order; garbled;
+//     a size is there without its data (zeros). Where a write was lost there is what was there before: of a file that is
+//     written over, the old bytes. Of two writes to one place the later one wins, if it was kept.
+//   - what a failed Sync gave up is mostly lost, even when a later one worked.
 //   - a name points to any of the files it pointed to since its directory was synced, so creations, renames and
 //     removals are lost, kept or come back, one without the other. A rename never loses the file under both names.
 //
-// What was synced is untouched, also in a sector that was written again later: a device is trusted that far.
+// What was synced is untouched, also in a sector that was written again later, where that write did not change it: a
+// device is trusted that far.
 // A nil rng drops all that is not durable.
 func (m *Mem) Crash(rng *rand.Rand) *Mem {
 	if rng == nil {
@@ -67,34 +70,24 @@ func (m *Mem) Kill(evict bool) *Mem {
 	defer m.mu.Unlock()
 	c := NewMem()
 	c.ops = m.ops
-	copies := map[*inode]*inode{nil: nil}
+	copies := make(map[*inode]*inode, len(m.names)+1)
+	copies[nil] = nil
 	for n, e := range m.names {
 		d := &entry{stuck: e.stuck, past: make([]pointing, len(e.past), len(e.past)+2)}
 		for i, p := range e.past {
-			if copies[p.ino] == nil && p.ino != nil {
-				copies[p.ino] = p.ino.clone(evict)
+			left, ok := copies[p.ino]
+			if !ok {
+				left = p.ino.clone()
+				if evict {
+					left.evict()
+				}
+				copies[p.ino] = left
 			}
-			d.past[i] = pointing{copies[p.ino], p.op, p.to}
+			d.past[i] = pointing{left, p.op, p.to}
 		}
 		d.now = d.past[len(d.past)-1].ino
 		c.names[n] = d
-		c.used += int64(size(d.now))
-	}
-	return c
-}
-
-func (ino *inode) clone(evict bool) *inode {
-	c := &inode{
-		data: append([]byte(nil), ino.data...), synced: ino.synced, clean: ino.clean,
-		writes: append([]int(nil), ino.writes...), lost: append([]extent(nil), ino.lost...),
-	}
-	if evict {
-		for _, x := range c.lost {
-			clear(c.data[x.from:x.to])
-		}
-		if c.clean > c.synced {
-			clear(c.data[c.synced:c.clean])
-		}
+		c.linkLocked(n, d.now)
 	}
 	return c
 }
@@ -117,7 +110,7 @@ func (m *Mem) crash(pick picker, fine bool) *Mem {
 	}
 	copies := map[*inode]*inode{} // one file may be left with two names
 	for _, n := range names {
-		ino := m.leftLocked(n, chosen)
+		ino := m.pointedLocked(n, chosen)
 		if ino == nil {
 			continue
 		}
@@ -127,14 +120,14 @@ func (m *Mem) crash(pick picker, fine bool) *Mem {
 			copies[ino] = left
 		}
 		c.names[n] = &entry{now: left, past: []pointing{{ino: left}}}
-		c.used += int64(len(left.data))
+		c.linkLocked(n, left)
 	}
 	return c
 }
 
-// leftLocked is the file that name is left with. A name that a rename took away keeps its file when the other name did
+// pointedLocked is the file that name is left with. A name that a rename took away keeps its file when the other name did
 // not get it: a rename is atomic.
-func (m *Mem) leftLocked(name string, chosen map[string]int) *inode {
+func (m *Mem) pointedLocked(name string, chosen map[string]int) *inode {
 	past := m.names[name].past
 	i := chosen[name]
 	for ; i > 0 && past[i].ino == nil && past[i].to != ""; i-- {
@@ -148,106 +141,126 @@ func (m *Mem) leftLocked(name string, chosen map[string]int) *inode {
 
 // crash returns the file as a power cut leaves it: all that is in it is durable then.
 func (ino *inode) crash(pick picker, fine bool) *inode {
-	left := &inode{data: append([]byte(nil), ino.data...)}
-	for _, x := range ino.lost {
-		left.drop(x, pick, fine)
+	if len(ino.dirty)+len(ino.lost) == 0 && len(ino.data) == len(ino.disk) {
+		return settled(ino.disk)
 	}
-	if len(ino.data) > ino.synced {
-		if fine {
-			left.data = left.data[:ino.tearFine(left, pick)]
-		} else {
-			left.data = left.data[:ino.tearWrites(left, pick)]
-		}
+	t := &torn{ino: ino, pick: pick, left: make([]byte, len(ino.data)), end: len(ino.disk)}
+	copy(t.left, ino.disk)
+	if fine {
+		t.gaveUp()
+		return settled(t.left[:t.sectors()])
 	}
-	left.synced, left.clean = len(left.data), len(left.data)
-	return left
+	t.writes(ino.lost)
+	return settled(t.left[:t.writes(ino.dirty)])
 }
 
-// drop takes away bytes that a failed sync gave up. Some of them may have reached the disk before it failed.
-func (ino *inode) drop(x extent, pick picker, fine bool) {
-	switch {
-	case !fine:
-		if pick(2) == 0 {
-			clear(ino.data[x.from:x.to])
+// torn is a file that a power cut leaves.
+type torn struct {
+	ino  *inode
+	pick picker
+	left []byte // as long as the file was when the power went; begins as what was durable
+	end  int    // behind all that was kept
+}
+
+func (t *torn) keep(at int, b []byte) {
+	copy(t.left[at:], b)
+	t.end = max(t.end, at+len(b))
+}
+
+// garble puts noise where b was being written and would have changed something.
+func (t *torn) garble(at int, b []byte) {
+	noise := uint32(t.pick(1<<30)) | 1 //nolint:gosec // 30 bits
+	for i, c := range b {
+		noise ^= noise << 13
+		noise ^= noise >> 17
+		noise ^= noise << 5
+		if i += at; i >= len(t.ino.disk) || c != t.ino.disk[i] {
+			t.left[i] = byte(noise)
 		}
-	case pick(2) == 0:
-		clear(ino.data[x.from:x.to])
-	default:
-		sectors(x.from, x.to, func(from, to int) {
-			if pick(2) == 0 {
-				clear(ino.data[from:to])
-			}
-		})
+	}
+	t.end = max(t.end, at+len(b))
+}
+
+// each calls f for each sector's part of writes, in order.
+func each(writes []write, f func(at int, b []byte)) {
+	for _, w := range writes {
+		for at, b := w.at, w.b; len(b) > 0; {
+			n := min(len(b), sector-at%sector)
+			f(at, b[:n])
+			at, b = at+n, b[n:]
+		}
 	}
 }
 
-// sectors calls f for each sector's part of [from, to).
-func sectors(from, to int, f func(from, to int)) {
-	for from < to {
-		end := min(to, from-from%sector+sector)
-		f(from, end)
-		from = end
+// writes decides for each write whether it is there, and returns the size: that of the last one there, or of all.
+func (t *torn) writes(writes []write) int {
+	for _, w := range writes {
+		if t.pick(2) == 1 {
+			t.keep(w.at, w.b)
+		}
 	}
+	if t.end < len(t.left) && t.pick(2) == 1 {
+		return len(t.left) // the size was written and not the data
+	}
+	return t.end
 }
 
-// tearWrites decides for each write whether it is there, and returns the size: that of the last one there, or of all.
-func (ino *inode) tearWrites(left *inode, pick picker) int {
-	at, end := ino.synced, ino.synced
-	for _, to := range ino.writes {
-		if to <= at {
-			continue
-		}
-		if pick(2) == 0 {
-			clear(left.data[at:to])
-		} else {
-			end = to
-		}
-		at = to
+// gaveUp decides what is there of what failed syncs gave up. Some of it may have reached the disk before they failed.
+func (t *torn) gaveUp() {
+	if len(t.ino.lost) == 0 || t.pick(2) == 0 {
+		return
 	}
-	if end < len(ino.data) && pick(2) == 1 {
-		end = len(ino.data) // the size was written and not the data
-	}
-	return end
+	each(t.ino.lost, func(at int, b []byte) {
+		if t.pick(2) == 1 {
+			t.keep(at, b)
+		}
+	})
 }
 
-// tearFine decides for bytes and sectors what is there, and returns the size.
-func (ino *inode) tearFine(left *inode, pick picker) int {
-	at, size := ino.synced, len(ino.data)
-	if ino.clean > at {
-		left.drop(extent{at, ino.clean}, pick, true)
-	}
-	some := func() int { return at + pick(size-at+1) }
-	switch pick(8) {
+// sectors decides for bytes and sectors what is there of what was not synced, and returns the size.
+func (t *torn) sectors() int {
+	size, dirty := len(t.left), t.ino.dirty
+	some := func() int { return len(t.ino.disk) + t.pick(size-len(t.ino.disk)+1) }
+	switch t.pick(8) {
 	case 0: // nothing
-		return at
+		return t.end
 	case 1: // all
+		for _, w := range dirty {
+			t.keep(w.at, w.b)
+		}
 		return size
 	case 2, 3: // torn at any byte
-		return some()
+		total := 0
+		for _, w := range dirty {
+			total += len(w.b)
+		}
+		for left, i := t.pick(total+1), 0; left > 0; i++ {
+			n := min(left, len(dirty[i].b))
+			t.keep(dirty[i].at, dirty[i].b[:n])
+			left -= n
+		}
+		return t.end
 	case 4: // a size without data
-		clear(left.data[at:])
 		return some()
 	case 5: // write by write
-		return ino.tearWrites(left, pick)
+		return t.writes(dirty)
 	case 6: // sector by sector
-		sectors(at, size, func(from, to int) {
-			if pick(2) == 0 {
-				clear(left.data[from:to])
+		each(dirty, func(at int, b []byte) {
+			if t.pick(2) == 1 {
+				t.keep(at, b)
 			}
 		})
-	case 7: // a sector that was being written may hold anything
-		sectors(at, size, func(from, to int) {
-			switch pick(3) {
-			case 0:
-				clear(left.data[from:to])
+	case 7: // where a sector was being changed it may hold anything
+		each(dirty, func(at int, b []byte) {
+			switch t.pick(3) {
 			case 1:
-				for i := from; i < to; i++ {
-					left.data[i] = byte(pick(256))
-				}
+				t.garble(at, b)
+			case 2:
+				t.keep(at, b)
 			}
 		})
 	}
-	if pick(2) == 0 {
+	if t.pick(2) == 0 {
 		return some()
 	}
 	return size

@@ -3,6 +3,8 @@ package vfs
 import (
 	"errors"
 	iofs "io/fs"
+	"math"
+	"path/filepath"
 	"syscall"
 )
 
@@ -57,16 +59,20 @@ type faults struct {
 	ops     int // operations so far that can change the disk
 	crashAt int // the one at which the power goes; 0 = none
 	dead    bool
+}
 
-	space int64 // bytes that all files may have together; negative = any
-	used  int64
-	full  error
+// room is what files take and may take.
+type room struct {
+	used  int64 // bytes of all files that have a name
+	space int64 // that they may have; negative = any
+	full  error // what a write above it gets
 }
 
 // verdict is how an operation ends.
 type verdict struct {
 	took bool  // its effect is there
-	n    int   // of a write: bytes that are there
+	n    int   // of a write that did not take: bytes that are there all the same
+	half bool  // or half of them
 	err  error // what the caller gets
 }
 
@@ -86,19 +92,77 @@ func (m *Mem) Slow(f func(op Op, name string)) {
 	m.slow = f
 }
 
-// SetSpace bounds what all files may have together, in bytes: a write above it goes short and fails with why (ENOSPC,
-// EDQUOT), as does making a file. A negative number means any size.
+// SetSpace bounds what all files may have together, in bytes: a write that makes one longer goes short there and fails
+// with why (ENOSPC, EDQUOT), as does making a file when nothing is left. Writing over what is there takes no space. A
+// negative number means any size.
 func (m *Mem) SetSpace(bytes int64, why error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.space, m.full = bytes, why
+	m.all.space, m.all.full = bytes, why
+}
+
+// SetSpaceIn does the same for the files of one directory.
+func (m *Mem) SetSpaceIn(dir string, bytes int64, why error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	r := m.roomLocked(dir)
+	r.space, r.full = bytes, why
 }
 
 // Used returns the bytes of all files.
 func (m *Mem) Used() int64 {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.used
+	return m.all.used
+}
+
+// UsedIn returns the bytes of the files of one directory.
+func (m *Mem) UsedIn(dir string) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.roomLocked(dir).used
+}
+
+// Free returns what [Mem.SetSpace] and [Mem.SetSpaceIn] leave.
+func (m *Mem) Free(dir string) (uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.dead {
+		return 0, &iofs.PathError{Op: "statfs", Path: dir, Err: ErrCrashed}
+	}
+	left, _ := m.leftLocked(m.roomLocked(dir))
+	return uint64(left), nil //nolint:gosec // not negative
+}
+
+func (m *Mem) roomLocked(dir string) *room {
+	dir = filepath.Clean(dir)
+	r := m.rooms[dir]
+	if r == nil {
+		r = &room{space: -1}
+		m.rooms[dir] = r
+	}
+	return r
+}
+
+// leftLocked says by how many bytes a file with that room may grow, and why by no more.
+func (m *Mem) leftLocked(r *room) (int64, error) {
+	left, full := int64(math.MaxInt64), error(nil)
+	for _, r := range [...]*room{&m.all, r} {
+		if r == nil || r.space < 0 || r.space-r.used >= left {
+			continue
+		}
+		left, full = max(r.space-r.used, 0), r.full
+	}
+	if full == nil {
+		full = syscall.ENOSPC
+	}
+	return left, full
+}
+
+// growLocked counts bytes that a file takes from now on.
+func (m *Mem) growLocked(ino *inode, bytes int) {
+	m.all.used += int64(bytes)
+	ino.room.used += int64(bytes)
 }
 
 // Ops returns how many operations that can change the disk were tried so far.
@@ -130,59 +194,42 @@ func (m *Mem) Dead() bool {
 	return m.dead
 }
 
-// begin locks the disk and says how an operation on it ends; size is that of a write.
-func (m *Mem) begin(op Op, name string, size int) (v verdict, unlock func()) {
+// begin locks the disk and says how an operation on it ends.
+func (m *Mem) begin(op Op, name string) verdict {
 	m.mu.Lock()
 	if slow := m.slow; slow != nil {
 		m.mu.Unlock()
 		slow(op, name)
 		m.mu.Lock()
 	}
-	v = m.judgeLocked(op, name, size)
+	v := m.judgeLocked(op, name)
 	if v.err != nil {
 		v.err = &iofs.PathError{Op: string(op), Path: name, Err: v.err}
 	}
-	return v, m.mu.Unlock
+	return v
 }
 
-func (m *Mem) judgeLocked(op Op, name string, size int) verdict {
+func (m *Mem) judgeLocked(op Op, name string) verdict {
 	if m.dead {
 		return verdict{err: ErrCrashed}
 	}
 	if op.Changes() {
 		if m.ops++; m.ops == m.crashAt {
 			m.dead = true
-			return verdict{took: op != OpSync && op != OpSyncDir, n: size, err: ErrCrashed}
+			return verdict{took: op != OpSync && op != OpSyncDir, err: ErrCrashed}
 		}
 	}
-	if m.fault != nil {
-		if err := m.fault(op, name); err != nil {
-			var f Fault
-			switch {
-			case !errors.As(err, &f):
-				// A failed write may have written a part: half of it, so that a reader meets a torn entry.
-				return verdict{n: size / 2, err: err}
-			case f.Took:
-				return verdict{took: true, n: size, err: f.Err}
-			default:
-				return verdict{n: min(f.N, size), err: f.Err}
-			}
-		}
+	if m.fault == nil {
+		return verdict{took: true}
 	}
-	if m.space >= 0 {
-		switch left := max(m.space-m.used, 0); {
-		case op == OpWrite && int64(size) > left:
-			return verdict{n: int(left), err: m.noSpace()}
-		case op == OpCreate && left == 0:
-			return verdict{err: m.noSpace()}
-		}
+	err := m.fault(op, name)
+	var f Fault
+	switch {
+	case err == nil:
+		return verdict{took: true}
+	case !errors.As(err, &f):
+		// A failed write may have written a part: half of it, so that a reader meets a torn entry.
+		return verdict{half: true, err: err}
 	}
-	return verdict{took: true, n: size}
-}
-
-func (m *Mem) noSpace() error {
-	if m.full != nil {
-		return m.full
-	}
-	return syscall.ENOSPC
+	return verdict{took: f.Took, n: f.N, err: f.Err}
 }

@@ -6,7 +6,9 @@ import (
 	iofs "io/fs"
 	"path/filepath"
 	"sort"
+	"strings"
 	"sync"
+	"syscall"
 )
 
 // Mem is a disk in memory that keeps what is durable apart from what is only written, so that a crash can be shown.
@@ -18,6 +20,8 @@ type Mem struct {
 	mu    sync.Mutex // guards the following
 	names map[string]*entry
 	locks map[string]bool
+	rooms map[string]*room // by directory
+	all   room
 	faults
 }
 
@@ -37,19 +41,9 @@ type pointing struct {
 	to  string // for a name that a rename took away: the name that has to have the file before this one may lose it
 }
 
-type inode struct {
-	data   []byte   // what a running process reads
-	synced int      // below this the bytes are on the disk, but for those in lost
-	clean  int      // from synced to here a failed sync marked pages clean: nobody will write them any more
-	writes []int    // where each write since the last sync that worked ended
-	lost   []extent // below synced; never written back because a sync of them failed: the disk has zeros, perhaps
-}
-
-type extent struct{ from, to int }
-
 // NewMem returns an empty disk.
 func NewMem() *Mem {
-	return &Mem{names: map[string]*entry{}, locks: map[string]bool{}, faults: faults{space: -1}}
+	return &Mem{names: map[string]*entry{}, locks: map[string]bool{}, rooms: map[string]*room{}, all: room{space: -1}}
 }
 
 func (m *Mem) lookupLocked(name string) *inode {
@@ -66,30 +60,48 @@ func (m *Mem) pointLocked(name string, ino *inode, to string) {
 		e = &entry{past: make([]pointing, 1, 4)}
 		m.names[name] = e
 	}
-	m.used += int64(size(ino) - size(e.now))
+	m.unlinkLocked(e.now)
+	m.linkLocked(name, ino)
 	e.now = ino
 	e.past = append(e.past, pointing{ino, m.ops, to})
 }
 
-func size(ino *inode) int {
+func (m *Mem) linkLocked(name string, ino *inode) {
 	if ino == nil {
-		return 0
+		return
 	}
-	return len(ino.data)
+	if ino.links++; ino.links == 1 {
+		ino.room = m.roomLocked(filepath.Dir(name))
+		m.growLocked(ino, len(ino.data))
+	}
+}
+
+func (m *Mem) unlinkLocked(ino *inode) {
+	if ino == nil {
+		return
+	}
+	if ino.links == 1 {
+		m.growLocked(ino, -len(ino.data))
+	}
+	ino.links--
 }
 
 type memFile struct {
-	m    *Mem
-	name string
-	ino  *inode
+	m      *Mem
+	name   string
+	ino    *inode
+	writes bool
 }
 
 // Create makes a new file.
 func (m *Mem) Create(name string) (File, error) {
-	v, unlock := m.begin(OpCreate, name, 0)
-	defer unlock()
+	v := m.begin(OpCreate, name)
+	defer m.mu.Unlock()
 	if !v.took {
 		return nil, v.err
+	}
+	if left, why := m.leftLocked(m.roomLocked(filepath.Dir(name))); left == 0 && v.err == nil {
+		return nil, &iofs.PathError{Op: "create", Path: name, Err: why}
 	}
 	if m.lookupLocked(name) != nil {
 		return nil, &iofs.PathError{Op: "create", Path: name, Err: iofs.ErrExist}
@@ -99,13 +111,13 @@ func (m *Mem) Create(name string) (File, error) {
 	if v.err != nil {
 		return nil, v.err
 	}
-	return &memFile{m, name, ino}, nil
+	return &memFile{m, name, ino, true}, nil
 }
 
 // Open opens a file for reading.
 func (m *Mem) Open(name string) (File, error) {
-	v, unlock := m.begin(OpOpen, name, 0)
-	defer unlock()
+	v := m.begin(OpOpen, name)
+	defer m.mu.Unlock()
 	if v.err != nil {
 		return nil, v.err
 	}
@@ -113,19 +125,25 @@ func (m *Mem) Open(name string) (File, error) {
 	if ino == nil {
 		return nil, &iofs.PathError{Op: "open", Path: name, Err: iofs.ErrNotExist}
 	}
-	return &memFile{m, name, ino}, nil
+	return &memFile{m, name, ino, false}, nil
 }
 
-// Rename renames a file.
+// Rename renames a file. Each directory is a disk of its own: from one to another it is refused (EXDEV).
 func (m *Mem) Rename(oldname, newname string) error {
-	v, unlock := m.begin(OpRename, oldname, 0)
-	defer unlock()
+	v := m.begin(OpRename, oldname)
+	defer m.mu.Unlock()
 	if !v.took {
 		return v.err
+	}
+	if filepath.Dir(oldname) != filepath.Dir(newname) {
+		return &iofs.PathError{Op: "rename", Path: oldname, Err: syscall.EXDEV}
 	}
 	ino := m.lookupLocked(oldname)
 	if ino == nil {
 		return &iofs.PathError{Op: "rename", Path: oldname, Err: iofs.ErrNotExist}
+	}
+	if newname == oldname {
+		return v.err
 	}
 	m.pointLocked(newname, ino, "")
 	m.pointLocked(oldname, nil, newname)
@@ -134,8 +152,8 @@ func (m *Mem) Rename(oldname, newname string) error {
 
 // Remove removes a file.
 func (m *Mem) Remove(name string) error {
-	v, unlock := m.begin(OpRemove, name, 0)
-	defer unlock()
+	v := m.begin(OpRemove, name)
+	defer m.mu.Unlock()
 	if !v.took {
 		return v.err
 	}
@@ -156,8 +174,8 @@ func (m *Mem) List(dir string) ([]string, error) {
 	dir = filepath.Clean(dir)
 	var names []string
 	for n, e := range m.names {
-		if e.now != nil && filepath.Dir(n) == dir {
-			names = append(names, filepath.Base(n))
+		if base, ok := within(dir, n); ok && e.now != nil {
+			names = append(names, base)
 		}
 	}
 	sort.Strings(names)
@@ -169,12 +187,15 @@ func (m *Mem) MkdirAll(string) error { return nil }
 
 // SyncDir makes the names in dir durable.
 func (m *Mem) SyncDir(dir string) error {
-	v, unlock := m.begin(OpSyncDir, dir, 0)
-	defer unlock()
+	v := m.begin(OpSyncDir, dir)
+	defer m.mu.Unlock()
 	dir = filepath.Clean(dir)
 	for n, e := range m.names {
+		if _, ok := within(dir, n); !ok {
+			continue
+		}
 		switch {
-		case len(e.past) == 1 || filepath.Dir(n) != dir:
+		case len(e.past) == 1:
 		case !v.took && v.err != nil && !m.dead:
 			e.stuck = len(e.past)
 		case v.took && len(e.past) > e.stuck:
@@ -186,6 +207,15 @@ func (m *Mem) SyncDir(dir string) error {
 		}
 	}
 	return v.err
+}
+
+// within returns the name of path in dir, if it lies in dir itself.
+func within(dir, path string) (base string, ok bool) {
+	if len(path) <= len(dir)+1 || path[len(dir)] != filepath.Separator || path[:len(dir)] != dir {
+		return "", false
+	}
+	base = path[len(dir)+1:]
+	return base, strings.IndexByte(base, filepath.Separator) < 0
 }
 
 type memLock struct {
@@ -215,26 +245,41 @@ func (l memLock) Close() error {
 }
 
 func (f *memFile) WriteAt(b []byte, off int64) (int, error) {
-	v, unlock := f.m.begin(OpWrite, f.name, len(b))
-	defer unlock()
-	if v.n > 0 {
-		had := len(f.ino.data)
-		if end := int(off) + v.n; end > had {
-			f.ino.data = append(f.ino.data, make([]byte, end-had)...)
-			f.ino.writes = append(f.ino.writes, end)
-			f.m.used += int64(end - had)
+	v := f.m.begin(OpWrite, f.name)
+	defer f.m.mu.Unlock()
+	if !f.writes {
+		return 0, &iofs.PathError{Op: string(OpWrite), Path: f.name, Err: syscall.EBADF}
+	}
+	n := len(b)
+	switch {
+	case v.took:
+		if grow := int(off) + n - len(f.ino.data); grow > 0 && v.err == nil {
+			if left, why := f.m.leftLocked(f.ino.room); int64(grow) > left {
+				n = max(0, n-grow+int(left))
+				v.err = &iofs.PathError{Op: string(OpWrite), Path: f.name, Err: why}
+			}
 		}
-		copy(f.ino.data[off:], b[:v.n])
+	case v.half:
+		n /= 2
+	default:
+		n = min(n, v.n)
+	}
+	if n > 0 {
+		had := len(f.ino.data)
+		f.ino.write(int(off), b[:n])
+		if f.ino.links > 0 {
+			f.m.growLocked(f.ino, len(f.ino.data)-had)
+		}
 	}
 	if v.err == nil {
 		return len(b), nil // a lie, when fewer were taken
 	}
-	return v.n, v.err
+	return n, v.err
 }
 
 func (f *memFile) ReadAt(b []byte, off int64) (int, error) {
-	v, unlock := f.m.begin(OpRead, f.name, 0)
-	defer unlock()
+	v := f.m.begin(OpRead, f.name)
+	defer f.m.mu.Unlock()
 	if v.err != nil {
 		return 0, v.err
 	}
@@ -254,17 +299,13 @@ func (f *memFile) ReadAt(b []byte, off int64) (int, error) {
 // Sync makes the file's bytes durable. One that fails leaves its pages marked clean, as Linux does ("fsyncgate"): they
 // can be read until they are evicted, and no later Sync writes them.
 func (f *memFile) Sync() error {
-	v, unlock := f.m.begin(OpSync, f.name, 0)
-	defer unlock()
-	switch ino := f.ino; {
+	v := f.m.begin(OpSync, f.name)
+	defer f.m.mu.Unlock()
+	switch {
 	case v.took:
-		if ino.clean > ino.synced {
-			ino.lost = append(ino.lost, extent{ino.synced, ino.clean})
-		}
-		ino.synced, ino.clean = len(ino.data), len(ino.data)
-		ino.writes = ino.writes[:0]
+		f.ino.sync()
 	case v.err != nil && !f.m.dead:
-		ino.clean = len(ino.data)
+		f.ino.giveUp()
 	}
 	return v.err
 }

@@ -2,8 +2,8 @@ package vfs
 
 // What follows is no crash: a device that returns other bytes than it was given. No log can prevent it; it must say so.
 
-// Change gives f the bytes of a file to damage in place or to shorten; what it returns is the file's content, and is
-// durable.
+// Change gives f the bytes of a file to damage in place or to shorten; what it returns is the file's content, and all of
+// that is durable.
 func (m *Mem) Change(name string, f func([]byte) []byte) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -12,10 +12,12 @@ func (m *Mem) Change(name string, f func([]byte) []byte) {
 		return
 	}
 	before := len(ino.data)
-	ino.data = f(append([]byte(nil), ino.data...))
-	ino.synced = min(ino.synced, len(ino.data))
-	ino.clean = min(ino.clean, len(ino.data))
-	m.used += int64(len(ino.data) - before)
+	after := f(append([]byte(nil), ino.data...))
+	ino.data, ino.disk, ino.shared = after, after, len(after)
+	ino.dirty, ino.lost = nil, nil
+	if ino.links > 0 {
+		m.growLocked(ino, len(after)-before)
+	}
 }
 
 // Flip turns one bit of a file.
@@ -81,13 +83,8 @@ func (m *Mem) Evict() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, e := range m.names {
-		if ino := e.now; ino != nil {
-			for _, x := range ino.lost {
-				clear(ino.data[x.from:x.to])
-			}
-			if ino.clean > ino.synced {
-				clear(ino.data[ino.synced:ino.clean])
-			}
+		if e.now != nil {
+			e.now.evict()
 		}
 	}
 }

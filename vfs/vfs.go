@@ -29,6 +29,8 @@ type FS interface {
 	MkdirAll(dir string) error
 	// SyncDir makes creations, renames and removals in dir durable.
 	SyncDir(dir string) error
+	// Free returns how many bytes may still be written below dir.
+	Free(dir string) (uint64, error)
 	// Lock takes an exclusive lock on name that ends with the process or with Close. It does not wait.
 	Lock(name string) (io.Closer, error)
 }

@@ -21,21 +21,31 @@ func (l *Log) Append(e *Entry) (streamdown.LSN, error) {
 	if l.closed {
 		return 0, ErrClosed
 	}
-	if l.cfg.MaxSize > 0 && e.Kind == KindBatch && l.size.Load()+int64(len(l.group)+len(e.Body)) > l.cfg.MaxSize {
-		return 0, ErrFull
+	if e.Kind == KindBatch {
+		if l.tight.Load() {
+			return 0, fmt.Errorf("%w: the disk is full", ErrFull)
+		}
+		if l.cfg.MaxSize > 0 && l.counted()+int64(len(l.group)+len(e.Body)) > l.cfg.MaxSize {
+			return 0, fmt.Errorf("%w: it has its maximal size", ErrFull)
+		}
 	}
 	if len(l.group) == 0 {
 		l.markLocked()
-		select {
-		case l.wake <- struct{}{}:
-		default:
-		}
+		l.nudge()
 	}
 	if e.Arrival == 0 {
 		e.Arrival = l.cfg.Now().UnixMilli()
 	}
 	l.putLocked(e)
 	return e.LSN, nil
+}
+
+// nudge lets the writer look for something to do.
+func (l *Log) nudge() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
 }
 
 // Ready waits while the group being collected is full: that is the log's backpressure.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing/synctest"
@@ -42,6 +43,7 @@ type lab struct {
 	plant   *plant     // what is wrong on purpose; nil = nothing
 	disk    *vfs.Mem
 	segment int64
+	refuge  string // the second directory; empty = none
 
 	log     *wal.Log
 	book    *ledger
@@ -58,12 +60,37 @@ type lab struct {
 	next   []streamdown.Ordinal // by lane
 	trace  uint64               // of all operations
 
+	scarce  bool // the disk was full in this life
 	floor   int  // of sent: Release was asked for what lies below
 	gaveUp  bool // a sync of the directory failed
 	crashes int
 	retries int // commits that met a fault
 	entries int // acknowledged
 	cut     int // recoveries that said they cut something
+	full    int // batches that were refused for want of room
+	did     did
+}
+
+// did counts what a log did of that which it does seldom: a simulation in which it never happens shows nothing.
+type did struct{ over, reserve, refuge, back int }
+
+// count looks at an operation.
+func (d *did) count(op vfs.Op, name string) {
+	if op != vfs.OpRename || !strings.Contains(name, ".wal") {
+		return
+	}
+	switch {
+	case strings.Contains(name, "/spare-"):
+		d.over++
+	case strings.Contains(name, "/reserve-"):
+		d.reserve++
+	case strings.HasPrefix(name, "/r/"):
+		d.refuge++
+	}
+}
+
+func (d *did) add(more did) {
+	d.over, d.reserve, d.refuge, d.back = d.over+more.over, d.reserve+more.reserve, d.refuge+more.refuge, d.back+more.back
 }
 
 // step is what a trace is made of.
@@ -205,6 +232,7 @@ func (l *lab) fs() vfs.FS {
 	l.disk.Slow(func(op vfs.Op, name string) {
 		l.mu.Lock()
 		l.trace = maphash.Comparable(traceSeed, step{l.trace, op, name})
+		l.did.count(op, name)
 		l.mu.Unlock()
 		if *simTrace && op.Changes() {
 			fmt.Printf("  %6d %s %s\n", l.disk.Ops()+1, op, name)
@@ -227,13 +255,17 @@ func (l *lab) drive(f func()) {
 	l.driving.Store(false)
 }
 
+func (l *lab) config(b wal.Book) wal.Config {
+	return wal.Config{FS: l.fs(), Dir: "/d", Refuge: l.refuge, SegmentSize: l.segment, Books: []wal.Book{b}}
+}
+
 // open opens the log and checks what came back. False: it could not be opened, because of a fault, or the power went.
 func (l *lab) open() bool {
 	l.book = &ledger{lab: l}
 	var rec *wal.Recovery
 	var err error
 	l.drive(func() {
-		l.log, rec, err = wal.Open(wal.Config{FS: l.fs(), Dir: "/d", SegmentSize: l.segment, Books: []wal.Book{l.book}})
+		l.log, rec, err = wal.Open(l.config(l.book))
 	})
 	l.say("open: %+v %v", rec, err)
 	if err != nil {
@@ -309,6 +341,15 @@ func (l *lab) append() {
 		e.Body = all.noise[l.rng.IntN(len(all.noise))]
 	}
 	lsn, err := l.log.Append(&e)
+	if errors.Is(err, wal.ErrFull) && (l.scarce || l.disk.Dead()) {
+		if e.Kind == wal.KindBatch {
+			l.next[e.Lane] -= streamdown.Ordinal(e.Count)
+		} else {
+			l.fail("refused", "an entry that is no batch: %v", err)
+		}
+		l.full++
+		return
+	}
 	if err != nil {
 		l.fail("refused", "append: %v", err)
 		return
@@ -434,7 +475,8 @@ func (l *lab) leave(left *vfs.Mem) {
 	l.crashes++
 	if *simTrace && left != nil {
 		names, _ := left.List("/d")
-		l.say("crash; acknowledged %d; left %v", l.acked, names)
+		refuge, _ := left.List("/r")
+		l.say("crash; acknowledged %d; left %v %v", l.acked, names, refuge)
 	}
 }
 

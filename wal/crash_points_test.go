@@ -18,10 +18,10 @@ func (l *lab) fork(disk *vfs.Mem) *lab {
 	f := newLab(7, l.plant)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	f.disk, f.segment, f.wrong = disk, l.segment, l.wrong
+	f.disk, f.segment, f.refuge, f.wrong = disk, l.segment, l.refuge, l.wrong
 	f.sent, f.acked, f.serial = slices.Clone(l.sent), l.acked, l.serial
 	f.lanes, f.named, f.next = slices.Clone(l.lanes), l.named, slices.Clone(l.next)
-	f.floor, f.gaveUp = l.floor, l.gaveUp
+	f.floor, f.gaveUp, f.scarce = l.floor, l.gaveUp, l.scarce
 	return f
 }
 
@@ -84,6 +84,7 @@ var scripts = map[string]script{
 	"short write": func(ctx context.Context, l *lab) {
 		l.append()
 		l.settle(ctx, time.Second)
+		l.scarce = true
 		l.disk.SetSpace(l.disk.Used()+70, syscall.ENOSPC)
 		l.append()
 		l.append()

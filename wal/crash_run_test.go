@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"syscall"
 	"testing/synctest"
 	"time"
@@ -12,10 +13,16 @@ import (
 	"github.com/streamdown/streamdown/wal"
 )
 
+// reserved is a size of segments that is just large enough for a log to keep a reserve.
+const reserved = 80 << 10
+
 // run lets a log live and die some times, and says what it broke. Everything follows from the seed.
 func run(ctx context.Context, seed uint64, p *plant) *lab {
 	l := newLab(seed, p)
-	l.segment = []int64{1, 300, 1000, 3000, 1 << 20}[l.rng.IntN(5)]
+	l.segment = []int64{1, 300, 1000, 3000, reserved}[l.rng.IntN(5)]
+	if l.rng.IntN(3) == 0 {
+		l.refuge = "/r"
+	}
 	for lives := 2 + l.rng.IntN(4); lives > 0 && !l.broken(); lives-- {
 		if !l.begin(ctx) {
 			break
@@ -43,9 +50,9 @@ func (l *lab) begin(ctx context.Context) bool {
 		case 0:
 			l.disk.CrashAt(l.disk.Ops() + 1 + l.rng.IntN(14))
 		case 1:
-			l.faults(6)
+			l.faults(6, l.somewhere())
 		case 2:
-			l.disk.SetSpace(l.disk.Used()+int64(l.rng.IntN(400)), syscall.ENOSPC)
+			l.fill(400)
 		}
 		if l.open() {
 			l.check()
@@ -87,7 +94,7 @@ func (l *lab) twin() int {
 	l.disk = disk.Kill(false)
 	b := &ledger{lab: l}
 	l.drive(func() {
-		log, _, err := wal.Open(wal.Config{FS: l.fs(), Dir: "/d", SegmentSize: l.segment, Books: []wal.Book{b}})
+		log, _, err := wal.Open(l.config(b))
 		if err != nil {
 			l.fail("refused", "a log on a sound disk cannot be opened: %v", err)
 			return
@@ -164,18 +171,19 @@ func (l *lab) live(ctx context.Context) {
 		case 14:
 			l.readBack()
 		case 15:
-			switch l.rng.IntN(5) {
+			switch l.rng.IntN(6) {
 			case 0:
-				l.faults(2)
+				l.faults(2, l.somewhere())
 			case 1:
-				l.faults(12)
+				l.faults(12, l.somewhere())
 			case 2:
-				why := []error{syscall.ENOSPC, syscall.EDQUOT}[l.rng.IntN(2)]
-				l.disk.SetSpace(l.disk.Used()+int64(l.rng.IntN(2000)), why)
+				l.fill(2000)
 			case 3:
 				l.disk.Evict()
 			case 4:
 				l.calm()
+			case 5:
+				l.faults(1, l.somewhere())
 			}
 		}
 	}
@@ -205,7 +213,11 @@ func (l *lab) end(ctx context.Context) {
 // calm ends all faults.
 func (l *lab) calm() {
 	l.disk.Inject(nil)
-	l.disk.SetSpace(-1, nil)
+	for _, dir := range []string{"/d", "/r"} {
+		l.disk.SetSpaceIn(dir, -1, nil)
+	}
+	time.Sleep(3 * time.Second) // the log looks whether there is room again
+	l.scarce = false
 }
 
 // heal ends all faults and sees that the log does its work again.
@@ -221,11 +233,32 @@ func (l *lab) heal(ctx context.Context) {
 	}
 }
 
-// faults lets one of so many operations fail, in one of the ways in which it can.
-func (l *lab) faults(oneIn int) {
+// somewhere is a directory, or both.
+func (l *lab) somewhere() string {
+	if l.refuge == "" {
+		return ""
+	}
+	return []string{"", "/d", "/d", "/r"}[l.rng.IntN(4)]
+}
+
+// fill leaves room for less than so many bytes, in one directory or both.
+func (l *lab) fill(most int) {
+	l.scarce = true
+	why := []error{syscall.ENOSPC, syscall.EDQUOT}[l.rng.IntN(2)]
+	where := l.somewhere()
+	for _, dir := range []string{"/d", "/r"} {
+		if where == "" || where == dir {
+			l.disk.SetSpaceIn(dir, l.disk.UsedIn(dir)+int64(l.rng.IntN(most)), why)
+		}
+	}
+}
+
+// faults lets one of so many operations fail, in one of the ways in which it can: in a directory, or everywhere.
+func (l *lab) faults(oneIn int, dir string) {
+	l.scarce = true
 	errs := [...]error{syscall.EIO, syscall.ENOSPC, syscall.EDQUOT, syscall.EINTR, syscall.EROFS}
-	l.disk.Inject(func(op vfs.Op, _ string) error {
-		if !op.Changes() || l.lag.IntN(oneIn) != 0 {
+	l.disk.Inject(func(op vfs.Op, name string) error {
+		if !op.Changes() || !strings.HasPrefix(name, dir) || l.lag.IntN(oneIn) != 0 {
 			return nil
 		}
 		if op == vfs.OpSyncDir {

@@ -25,7 +25,8 @@ func TestAckedSurvivesEveryCrash(t *testing.T) {
 		want = 4000
 	}
 	began := time.Now()
-	crashes, entries, retries, cut := 0, 0, 0, 0
+	crashes, entries, retries, cut, full := 0, 0, 0, 0, 0
+	var did did
 	seed := *simSeed
 	var broken violation
 	for crashes < want && broken.kind == "" {
@@ -35,7 +36,8 @@ func TestAckedSurvivesEveryCrash(t *testing.T) {
 					return
 				}
 				l := run(t.Context(), seed, nil)
-				crashes, entries, retries, cut = crashes+l.crashes, entries+l.entries, retries+l.retries, cut+l.cut
+				crashes, entries, retries, cut, full = crashes+l.crashes, entries+l.entries, retries+l.retries, cut+l.cut, full+l.full
+				did.add(l.did)
 				if l.wrong != nil {
 					broken = *l.wrong
 					return
@@ -49,6 +51,7 @@ func TestAckedSurvivesEveryCrash(t *testing.T) {
 	}
 	t.Logf("%d crashes in %d runs, %d entries acknowledged, %d failed commits, %d cuts, %.0f crashes/s",
 		crashes, seed-*simSeed, entries, retries, cut, float64(crashes)/time.Since(began).Seconds())
+	t.Logf("%d segments over released ones, %d over the reserve, %d in the refuge, %d batches refused for want of room", did.over, did.reserve, did.refuge, full)
 	// For test/crashsim.
 	line, err := json.Marshal(map[string]any{
 		"crashes": crashes, "runs": seed - *simSeed, "violation": broken.kind, "text": broken.text, "seed": seed,

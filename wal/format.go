@@ -15,15 +15,17 @@ type Kind uint8
 
 // Kinds of entries.
 const (
-	KindMark     Kind = 1 // body: LSN below which all was durable when the group was written
-	KindLane     Kind = 2 // body: the topic of a new lane; ordinal: its partition
-	KindBatch    Kind = 3 // body: one RecordBatch v2 as the client sent it
-	KindBinding  Kind = 4 // delivery: a lane's identity at a target
-	KindProgress Kind = 5 // delivery: what is confirmed at a target
-	KindHold     Kind = 6 // delivery: lanes held or resumed by a person
-	KindCluster  Kind = 7 // catalog: a cluster's id and settings
-	KindTopic    Kind = 8 // catalog: one topic
-	maxKind      Kind = 9 // first that this version does not know
+	KindMark     Kind = 1  // body: LSN below which all was durable when the group was written
+	KindLane     Kind = 2  // body: the topic of a new lane; ordinal: its partition
+	KindBatch    Kind = 3  // body: one RecordBatch v2 as the client sent it
+	KindBinding  Kind = 4  // delivery: a lane's identity at a target
+	KindProgress Kind = 5  // delivery: what is confirmed at a target
+	KindHold     Kind = 6  // delivery: lanes held or resumed by a person
+	KindCluster  Kind = 7  // catalog: a cluster's id and settings
+	KindTopic    Kind = 8  // catalog: one topic
+	KindOpened   Kind = 9  // a process goes on with the log from here (rule A2)
+	KindIdentity Kind = 10 // body: the log's new id, and the one before
+	maxKind      Kind = 11 // first that this version does not know
 )
 
 // Entry is one entry of the log.
@@ -135,6 +137,7 @@ type header struct {
 	number  uint64
 	first   streamdown.LSN
 	created int64
+	pages   uint32 // that the file had when it was written over; 0 for a file that was new
 	state   []byte
 }
 
@@ -150,6 +153,7 @@ func (h *header) encode() []byte {
 	binary.LittleEndian.PutUint64(b[40:], uint64(h.created))    //nolint:gosec // round trip
 	binary.LittleEndian.PutUint32(b[48:], uint32(len(h.state))) //nolint:gosec // bounded by memory
 	binary.LittleEndian.PutUint32(b[52:], crc32.Checksum(h.state, castagnoli))
+	binary.LittleEndian.PutUint32(b[56:], h.pages)
 	binary.LittleEndian.PutUint32(b[60:], crc32.Checksum(b[:60], castagnoli))
 	copy(b[segmentHeader:], h.state)
 	return b
@@ -172,6 +176,7 @@ func parseHeader(b []byte) (h header, stateSize int, stateCRC uint32, err error)
 	h.number = binary.LittleEndian.Uint64(b[24:])
 	h.first = streamdown.LSN(binary.LittleEndian.Uint64(b[32:]))
 	h.created = int64(binary.LittleEndian.Uint64(b[40:])) //nolint:gosec // round trip
+	h.pages = binary.LittleEndian.Uint32(b[56:])
 	return h, int(binary.LittleEndian.Uint32(b[48:])), binary.LittleEndian.Uint32(b[52:]), nil
 }
 

@@ -19,12 +19,14 @@ import (
 type manifest struct {
 	Log     streamdown.ID
 	Durable streamdown.LSN
+	Refuge  string // the second directory; empty = none
 }
 
 type manifestFile struct {
 	Format  int    `json:"format"`
 	Log     string `json:"log"`
 	Durable uint64 `json:"durable"`
+	Refuge  string `json:"refuge,omitempty"`
 }
 
 const manifestCRC = `,"crc":"`
@@ -64,15 +66,23 @@ func parseManifest(b []byte) (*manifest, error) {
 	if f.Format != 1 {
 		return nil, fmt.Errorf("manifest format %d: %w", f.Format, errNewer)
 	}
-	raw, err := hex.DecodeString(strings.ReplaceAll(f.Log, "-", ""))
-	if err != nil || len(raw) != 16 {
-		return nil, fmt.Errorf("%q is no log id", f.Log)
+	id, err := parseID(f.Log)
+	if err != nil {
+		return nil, err
 	}
-	return &manifest{Log: streamdown.ID(raw), Durable: streamdown.LSN(f.Durable)}, nil
+	return &manifest{Log: id, Durable: streamdown.LSN(f.Durable), Refuge: f.Refuge}, nil
+}
+
+func parseID(s string) (streamdown.ID, error) {
+	raw, err := hex.DecodeString(strings.ReplaceAll(s, "-", ""))
+	if err != nil || len(raw) != 16 {
+		return streamdown.ID{}, fmt.Errorf("%q is no log id", s)
+	}
+	return streamdown.ID(raw), nil
 }
 
 func (l *Log) writeManifest() error {
-	b, err := json.Marshal(manifestFile{Format: 1, Log: l.id.String(), Durable: l.durable.Load()})
+	b, err := json.Marshal(manifestFile{Format: 1, Log: l.id.String(), Durable: l.durable.Load(), Refuge: l.cfg.Refuge})
 	if err != nil {
 		return err
 	}

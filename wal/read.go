@@ -87,7 +87,7 @@ func (l *Log) open(s *segment) error {
 	var b [segmentHeader]byte
 	if _, err := s.file.ReadAt(b[:], 0); err == nil {
 		if h, size, _, err := parseHeader(b[:]); err == nil && h.log == l.id && h.number == s.number && h.first == s.first && size <= maxState {
-			s.start = dataStart(size)
+			s.start, s.room = dataStart(size), int64(h.pages)*page
 			return nil
 		}
 	}

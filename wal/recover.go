@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
+	"math"
 	"path/filepath"
 	"sort"
 	"strings"
@@ -29,8 +31,15 @@ func (l *Log) recover() (*Recovery, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := l.openRefuge(man); err != nil {
+		return nil, err
+	}
 	if err := l.listSegments(); err != nil {
 		return nil, err
+	}
+	if free, err := l.cfg.FS.Free(l.cfg.Dir); err == nil {
+		share := int64(min(free, math.MaxInt64/2)+uint64(l.size.Load())) / leastShare //nolint:gosec // no disk is that large
+		l.cfg.SegmentSize = min(l.cfg.SegmentSize, max(share, minSegment))
 	}
 	rec := &Recovery{}
 	var tail []byte // the entries above the highest mark
@@ -50,8 +59,10 @@ func (l *Log) recover() (*Recovery, error) {
 		// The names that this recovery believes must be there for the next one too: the last process may have died
 		// before it synced them, and a crash may keep the name of the new segment and lose one before it, or bring
 		// back one that was taken away and has the new one's number.
-		if err := l.cfg.FS.SyncDir(l.cfg.Dir); err != nil {
-			return nil, fmt.Errorf("sync directory: %w", err)
+		for _, dir := range l.dirs() {
+			if err := l.cfg.FS.SyncDir(dir); err != nil {
+				return nil, fmt.Errorf("sync directory: %w", err)
+			}
 		}
 		if tail, err = l.replay(rec, man); err != nil {
 			return nil, err
@@ -66,30 +77,52 @@ func (l *Log) recover() (*Recovery, error) {
 	if len(tail) > 0 {
 		endMark(tail, l.next, l.seed) // what was cut is reported once
 	}
-	if _, err := l.newSegment(number, first, tail); err != nil {
+	if _, err := l.begin(number, first, tail); err != nil {
 		return nil, err
 	}
 	l.apply(tail, first)
 	l.durable.Store(uint64(l.next))
-	if man == nil {
-		if err := l.writeManifest(); err != nil {
-			return nil, err
-		}
+	if err := l.bindRefuge(man); err != nil {
+		return nil, err
 	}
 	rec.Elapsed = time.Since(began)
 	return rec, nil
 }
 
+// dirs are the directories that may hold segments.
+func (l *Log) dirs() []string {
+	if l.cfg.Refuge == "" {
+		return []string{l.cfg.Dir}
+	}
+	return []string{l.cfg.Dir, l.cfg.Refuge}
+}
+
 func (l *Log) listSegments() error {
-	names, err := l.cfg.FS.List(l.cfg.Dir)
+	for _, dir := range l.dirs() {
+		if err := l.listDir(dir); err != nil {
+			return err
+		}
+	}
+	sort.Slice(l.segments, func(i, j int) bool { return l.segments[i].number < l.segments[j].number })
+	for i := 1; i < len(l.segments); i++ {
+		if a, b := l.segments[i-1], l.segments[i]; b.first < a.first {
+			return fmt.Errorf("segment %s begins before its predecessor %s: one of them is not of this log", b.name, a.name)
+		}
+	}
+	return nil
+}
+
+func (l *Log) listDir(dir string) error {
+	names, err := l.cfg.FS.List(dir)
 	if err != nil {
 		return fmt.Errorf("list: %w", err)
 	}
 	for _, name := range names {
-		path := filepath.Join(l.cfg.Dir, name)
+		path := filepath.Join(dir, name)
 		if strings.HasSuffix(name, ".wal.tmp") {
-			if err := l.cfg.FS.Remove(path); err != nil { // never finished: nothing was written to it but a header
-				return fmt.Errorf("remove unfinished segment: %w", err)
+			// Never finished, released, or the reserve, which gives its room to what opening writes.
+			if err := l.cfg.FS.Remove(path); err != nil { // nobody reads it
+				l.cfg.Logger.Warn("remove unfinished segment", "file", path, "err", err)
 			}
 			continue
 		}
@@ -107,14 +140,10 @@ func (l *Log) listSegments() error {
 		if err != nil {
 			return fmt.Errorf("size of %s: %w", name, err)
 		}
+		s.written = size
 		l.size.Add(size)
+		l.used.Add(size)
 		l.segments = append(l.segments, s)
-	}
-	sort.Slice(l.segments, func(i, j int) bool { return l.segments[i].number < l.segments[j].number })
-	for i := 1; i < len(l.segments); i++ {
-		if a, b := l.segments[i-1], l.segments[i]; b.first < a.first {
-			return fmt.Errorf("segment %s begins before its predecessor %s: one of them is not of this log", b.name, a.name)
-		}
 	}
 	return nil
 }
@@ -218,6 +247,9 @@ func (l *Log) replaySegment(rec *Recovery, s *segment, limit streamdown.LSN, m *
 	if err != nil {
 		return 0, nil, fmt.Errorf("size of %s: %w", s.name, err)
 	}
+	if limit == 0 && size < s.room && rec.Torn == 0 {
+		rec.Torn = s.room - size // somebody cut the file: it had that size before it was written to
+	}
 	sp := span{file: s.file, seed: l.seed, first: s.first, start: s.start, limit: limit}
 	inFile := s.first
 	if size > s.start {
@@ -260,14 +292,11 @@ func (l *Log) replaySegment(rec *Recovery, s *segment, limit streamdown.LSN, m *
 			return 0, nil, fmt.Errorf("read %s: %w", s.name, err)
 		}
 		if limit == 0 && at >= m.durable {
-			return at, tail, l.keepTorn(rec, s, at, inFile)
+			return at, tail, l.keepTorn(rec, &sp, s, at, m)
 		}
 		if limit == 0 && next == sp.limit { // nothing of what follows is left: rot up to the mark, a torn tail above
 			rec.Damage = append(rec.Damage, &CorruptError{Segment: s.name, From: at, To: m.durable, Err: errEntry})
-			if m.durable < inFile {
-				err = l.keepTorn(rec, s, m.durable, inFile)
-			}
-			return m.durable, tail, err
+			return m.durable, tail, l.keepTorn(rec, &sp, s, m.durable, m)
 		}
 		rec.Damage = append(rec.Damage, &CorruptError{Segment: s.name, From: at, To: next, Err: errEntry})
 		at = next
@@ -286,9 +315,11 @@ func markOf(e *Entry) streamdown.LSN {
 type marks struct {
 	durable streamdown.LSN // all below was durable once
 	end     streamdown.LSN // where the last group ended when it was written
+	last    streamdown.LSN // where the last entry ends that is whole
 }
 
 func (m *marks) note(e *Entry) {
+	m.last = max(m.last, e.End())
 	if e.Kind == KindMark {
 		m.durable = max(m.durable, markOf(e))
 		m.end = max(m.end, streamdown.LSN(e.Ordinal)) //nolint:gosec // round trip
@@ -327,9 +358,16 @@ func highestMark(sp *span, at streamdown.LSN) (streamdown.LSN, error) {
 }
 
 // keepTorn copies what is cut off the tail to a file of its own. The new segment's first LSN is what cuts.
-func (l *Log) keepTorn(rec *Recovery, s *segment, from, to streamdown.LSN) error {
+func (l *Log) keepTorn(rec *Recovery, sp *span, s *segment, from streamdown.LSN, m *marks) error {
+	to, err := tornEnd(sp, s, from, m)
+	if err != nil {
+		return fmt.Errorf("read torn tail of %s: %w", s.name, err)
+	}
+	if to <= from {
+		return nil
+	}
 	b := make([]byte, to-from)
-	if _, err := s.file.ReadAt(b, s.start+int64(from-s.first)); err != nil { //nolint:gosec // positive
+	if _, err := s.file.ReadAt(b, sp.pos(from)); err != nil {
 		return fmt.Errorf("read torn tail of %s: %w", s.name, err)
 	}
 	rec.Torn = int64(len(b))
@@ -342,4 +380,24 @@ func (l *Log) keepTorn(rec *Recovery, s *segment, from, to streamdown.LSN) error
 	}
 	rec.TornFile = name
 	return nil
+}
+
+// tornEnd says how far a tail reaches that is no whole entries from LSN from on. A file that was new ends where writing
+// ended. One that was written over goes on with what it held before, which is no tail: that there is one show entries
+// behind it, the mark of its group, or a page that is not filled up with zeros, as each is behind a group's end.
+func tornEnd(sp *span, s *segment, from streamdown.LSN, m *marks) (streamdown.LSN, error) {
+	at := sp.pos(from)
+	if at >= s.room {
+		return sp.limit, nil
+	}
+	to := max(from, m.end, m.last)
+	rest := make([]byte, pages(at)-at)
+	n, err := s.file.ReadAt(rest, at)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
+	}
+	if len(bytes.Trim(rest[:n], "\x00")) > 0 {
+		to = max(to, from+streamdown.LSN(n)) //nolint:gosec // not negative
+	}
+	return min(to, sp.limit), nil
 }

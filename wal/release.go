@@ -2,6 +2,7 @@ package wal
 
 import (
 	"fmt"
+	"path/filepath"
 
 	"github.com/streamdown/streamdown"
 )
@@ -10,6 +11,7 @@ import (
 // two later ones have a header and a state that were read back whole, so that opening never depends on a single one.
 // Each removal is durable before the next begins: a crash that brought an older segment back and not its successor
 // would leave a hole that looks like a lost segment.
+// Some are kept to be written over, under a name that no reader looks for.
 // The writer and readers go on meanwhile.
 func (l *Log) Release(lsn streamdown.LSN) (int, error) {
 	l.releasing.Lock()
@@ -20,16 +22,24 @@ func (l *Log) Release(lsn streamdown.LSN) (int, error) {
 		if s == nil {
 			return n, nil
 		}
-		if err := l.remove(s); err != nil {
+		kept, err := l.retire(s)
+		if err != nil {
 			l.files.Lock()
 			l.segments = append([]*segment{s}, l.segments...)
 			l.files.Unlock()
 			return n, err
 		}
 		n++
-		if err := l.cfg.FS.SyncDir(l.cfg.Dir); err != nil {
+		if err := l.cfg.FS.SyncDir(filepath.Dir(s.path)); err != nil {
 			l.dirFailures.Add(1)
+			if kept != nil { // after a crash it may have its old name: it must keep its content
+				kept.file.Close()
+				_ = l.cfg.FS.Remove(kept.path)
+			}
 			return n, fmt.Errorf("release: sync directory: %w", err)
+		}
+		if kept != nil {
+			l.addSpare(kept)
 		}
 	}
 }
@@ -38,13 +48,20 @@ func (l *Log) Release(lsn streamdown.LSN) (int, error) {
 func (l *Log) takeOldest(lsn streamdown.LSN) *segment {
 	l.files.Lock()
 	defer l.files.Unlock()
+	if lsn <= l.segments[0].first || len(l.segments) > 1 && l.segments[1].first > lsn {
+		return nil
+	}
 	whole := 0 // states that follow
 	for _, s := range l.segments[1:] {
 		if s.whole {
 			whole++
 		}
 	}
-	if whole < 2 || l.segments[1].first > lsn {
+	if whole < 2 {
+		if l.short() {
+			l.turn.Store(true) // the writer makes another one, and the next Release finds it
+			l.nudge()
+		}
 		return nil
 	}
 	s := l.segments[0]
@@ -52,20 +69,39 @@ func (l *Log) takeOldest(lsn streamdown.LSN) *segment {
 	return s
 }
 
-// remove removes the file of a segment that was taken off the list.
-func (l *Log) remove(s *segment) error {
+// short reports whether there is little room left.
+func (l *Log) short() bool {
+	return l.tight.Load() || l.cfg.MaxSize > 0 && l.counted() > l.cfg.MaxSize/4*3
+}
+
+// retire takes the name from the file of a segment that was taken off the list. It returns the file if it is kept.
+func (l *Log) retire(s *segment) (*spare, error) {
 	if err := l.open(s); err != nil {
-		return err
+		return nil, err
 	}
 	size, err := s.file.Size()
 	if err != nil {
-		return fmt.Errorf("size of %s: %w", s.name, err)
+		return nil, fmt.Errorf("size of %s: %w", s.name, err)
+	}
+	if l.keepable(s) {
+		kept := &spare{path: filepath.Join(l.cfg.Dir, spareName(s.number)), file: s.file, size: size}
+		if err := l.cfg.FS.Rename(s.path, kept.path); err != nil {
+			return nil, fmt.Errorf("release %s: %w", s.name, err)
+		}
+		l.gone(s, size)
+		return kept, nil
 	}
 	if err := l.cfg.FS.Remove(s.path); err != nil {
-		return fmt.Errorf("release %s: %w", s.name, err)
+		return nil, fmt.Errorf("release %s: %w", s.name, err)
 	}
 	s.file.Close()
+	l.gone(s, size)
+	return nil, nil
+}
+
+// gone takes a segment out of the counts.
+func (l *Log) gone(s *segment, size int64) {
 	s.file = nil
 	l.size.Add(-size)
-	return nil
+	l.used.Add(-s.written)
 }

@@ -330,6 +330,10 @@ func (v *verifier) headers(lsn streamdown.LSN) error {
 		}
 		v.rep.Bytes += int64(len(b))
 		state, err := v.r.state(s)
+		if errors.Is(err, ErrReleased) {
+			v.rep.Released++
+			return nil // the list of segments was read anew
+		}
 		if err == nil {
 			var names laneBook
 			names.init()
@@ -383,10 +387,14 @@ func (v *verifier) end(at streamdown.LSN) error {
 		if err != nil {
 			return err
 		}
+		if s.room > size {
+			v.rep.add(Damage{Kind: DamageMissing, Segment: s.name, From: size, To: s.room, Detail: "the file was cut: it had that size before it was written over"})
+		}
+		// Below its room a file goes on with what it held before.
 		if last {
-			v.rep.Tail = max(0, size-sp.pos(at))
+			v.rep.Tail = max(0, size-max(s.room, sp.pos(at)))
 		} else {
-			v.rep.Cut += max(0, size-sp.pos(sp.limit))
+			v.rep.Cut += max(0, size-max(s.room, sp.pos(sp.limit)))
 		}
 	}
 	v.tell()

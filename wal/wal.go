@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -42,16 +43,20 @@ type Config struct {
 	SegmentSize int64
 	// MaxSize is the total size in bytes at which Append answers ErrFull. 0 = no limit.
 	MaxSize int64
-	Books   []Book
-	Logger  *slog.Logger     // nil = silent
-	Now     func() time.Time // default time.Now
+	// Refuge is a directory, which must exist, on another disk, where segments are made while that cannot be done in Dir.
+	// Empty = none.
+	Refuge string
+	Books  []Book
+	Logger *slog.Logger     // nil = silent
+	Now    func() time.Time // default time.Now
 }
 
 var (
 	// ErrClosed is returned by Append after Close.
 	ErrClosed = errors.New("the log is closed")
-	// ErrFull is returned by Append when the log has its maximal size; nothing was appended.
-	ErrFull = errors.New("the log has reached its maximal size")
+	// ErrFull is returned by Append for a batch when there is no room for it: the log has its maximal size, or its disk
+	// is full; nothing was appended.
+	ErrFull = errors.New("there is no room in the log")
 )
 
 // CorruptError says that the log's bytes from From to To are damaged. What is around them is intact.
@@ -72,13 +77,17 @@ const (
 	pieceSize = 256 << 10 // one write(2); larger ones are several times slower on some kernels
 	groupSoft = 4 << 20   // Ready waits while the group being collected is this large
 	idleMark  = time.Second
+	slowWrite = time.Second // a commit that takes longer is worth a line
+
+	maxSegment = 256 << 20
+	minSegment = 1 << 20 // where MaxSize or the disk ask for small ones
 )
 
 // Log is an open write-ahead log. All methods may be called concurrently.
 type Log struct {
 	cfg  Config
-	id   streamdown.ID
-	seed uint32 // of entry CRCs
+	id   streamdown.ID // in the headers of its files
+	seed uint32        // of entry CRCs
 	lock io.Closer
 
 	mu     sync.Mutex // guards the following
@@ -97,13 +106,23 @@ type Log struct {
 
 	files    sync.RWMutex // guards the following; readers hold it while they read so that no file is closed under them
 	segments []*segment   // oldest first; the last one is written to
+	spares   []*spare     // released segments that can be written over
+	reserves []*spare     // for when the disk is full
 	opening  sync.Mutex   // one reader at a time opens a file
-	size     atomic.Int64 // bytes of all segments
+	size     atomic.Int64 // bytes on disk of all of these
+	used     atomic.Int64 // bytes of segments as far as they are written
+	held     atomic.Int64 // bytes of the reserve
+	state    int64        // size of the last state; owned by the writer
+	tended   time.Time    // when tend was last called; owned by the writer
+	tight    atomic.Bool  // the disk has no room for batches
+	turn     atomic.Bool  // Release needs another state, so that it can make room
+	refuge   refuge
 
 	releasing   sync.Mutex    // one Release at a time; held while it removes
 	dirFailures atomic.Uint64 // syncs of the directory that failed outside the writer
 
-	lanes laneBook
+	lanes    laneBook
+	identity identityBook
 
 	stats struct {
 		fsync    tally.Histogram
@@ -111,20 +130,9 @@ type Log struct {
 		bytes    atomic.Uint64
 		failures atomic.Uint64
 		stuck    atomic.Pointer[string] // why writing fails just now
+		since    atomic.Int64           // unix nanoseconds at which the commit under way began; 0 = none is
 		damage   atomic.Uint64
 	}
-}
-
-// segment is one file of the log.
-type segment struct {
-	number  uint64
-	first   streamdown.LSN
-	start   int64 // file position of first; 0 while not known
-	name    string
-	path    string
-	file    vfs.File // nil until somebody reads
-	written int64    // file size as far as written; owned by the writer
-	whole   bool     // header and state were read back whole
 }
 
 // Recovery tells what Open found.
@@ -149,7 +157,10 @@ func Open(cfg Config) (*Log, *Recovery, error) {
 	if cfg.SegmentSize <= 0 {
 		cfg.SegmentSize = 128 << 20
 	}
-	cfg.SegmentSize = min(cfg.SegmentSize, 256<<20)
+	cfg.SegmentSize = min(cfg.SegmentSize, maxSegment)
+	if cfg.MaxSize > 0 {
+		cfg.SegmentSize = min(cfg.SegmentSize, max(cfg.MaxSize/leastShare, minSegment))
+	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -163,13 +174,12 @@ func Open(cfg Config) (*Log, *Recovery, error) {
 	l := &Log{cfg: cfg, lock: lock, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 	l.room = sync.NewCond(&l.mu)
 	l.lanes.init()
-	l.cfg.Books = append([]Book{&l.lanes}, cfg.Books...)
+	l.cfg.Books = append([]Book{&l.lanes, &l.identity}, cfg.Books...)
 	ch := make(chan struct{})
 	l.changed.Store(&ch)
 	rec, err := l.recover()
 	if err != nil {
 		l.closeFiles()
-		lock.Close()
 		return nil, nil, fmt.Errorf("open log in %s: %w", cfg.Dir, err)
 	}
 	go l.write()
@@ -185,9 +195,6 @@ func newLogID() streamdown.ID {
 }
 
 func seedOf(id streamdown.ID) uint32 { return crc32.Checksum(id[:], castagnoli) }
-
-// ID returns the log's id.
-func (l *Log) ID() streamdown.ID { return l.id }
 
 // Durable returns the LSN below which all is on stable storage and applied to the books.
 func (l *Log) Durable() streamdown.LSN { return streamdown.LSN(l.durable.Load()) }
@@ -243,14 +250,14 @@ func (l *Log) Close() error {
 		err = fmt.Errorf("close log: %d bytes that nobody was told are safe could not be written", left)
 	}
 	l.mu.Unlock()
-	l.closeFiles()
-	if cerr := l.lock.Close(); err == nil {
+	if cerr := l.closeFiles(); err == nil {
 		err = cerr
 	}
 	return err
 }
 
-func (l *Log) closeFiles() {
+// closeFiles gives back the files, all of which were synced or only read, and then the locks.
+func (l *Log) closeFiles() (err error) {
 	l.files.Lock()
 	defer l.files.Unlock()
 	for _, s := range l.segments {
@@ -259,6 +266,14 @@ func (l *Log) closeFiles() {
 			s.file = nil
 		}
 	}
+	for _, s := range slices.Concat(l.spares, l.reserves) {
+		s.file.Close()
+	}
+	l.spares, l.reserves = nil, nil
+	if l.refuge.lock != nil {
+		err = l.refuge.lock.Close()
+	}
+	return errors.Join(err, l.lock.Close())
 }
 
 // Stats is what the log counts.
@@ -267,14 +282,21 @@ type Stats struct {
 	First    streamdown.LSN // oldest entry kept
 	Durable  streamdown.LSN
 	Segments int
-	Size     int64 // bytes on disk
+	Size     int64 // bytes of all that MaxSize bounds: segments as far as they are written, and the reserve
+	OnDisk   int64 // bytes that the files take: Size, and the room that is kept to be written over
 	MaxSize  int64
 	Groups   uint64
 	Bytes    uint64 // entry bytes made durable since start
 	Failures uint64 // failed writes and syncs since start
 	Stuck    string // why nothing can be written just now; empty if all is well
-	Damage   uint64 // damaged ranges met since start
-	Fsync    *tally.Snapshot
+	Full     string // why there is no room for batches; empty if there is
+	// Waiting is how long the write or sync under way has taken so far; a disk that hangs shows here.
+	Waiting time.Duration
+	// Refuge tells since when, and why, segments are made in the refuge; zero if they are not.
+	Refuge    time.Time
+	RefugeWhy string
+	Damage    uint64 // damaged ranges met since start
+	Fsync     *tally.Snapshot
 }
 
 // Stats returns the counts.
@@ -284,12 +306,24 @@ func (l *Log) Stats() Stats {
 	first := l.segments[0].first
 	l.files.RUnlock()
 	s := Stats{
-		ID: l.id, First: first, Durable: l.Durable(), Segments: n, Size: l.size.Load(), MaxSize: l.cfg.MaxSize,
+		ID: l.ID(), First: first, Durable: l.Durable(), Segments: n, Size: l.counted(), OnDisk: l.size.Load(), MaxSize: l.cfg.MaxSize,
 		Groups: l.stats.groups.Load(), Bytes: l.stats.bytes.Load(), Failures: l.stats.failures.Load(),
 		Damage: l.stats.damage.Load(), Fsync: l.stats.fsync.Snapshot(),
 	}
 	if why := l.stats.stuck.Load(); why != nil {
 		s.Stuck = *why
+	}
+	if since := l.stats.since.Load(); since > 0 {
+		s.Waiting = max(0, l.cfg.Now().Sub(time.Unix(0, since)))
+	}
+	switch {
+	case l.tight.Load():
+		s.Full = "the disk of " + l.cfg.Dir + " is full"
+	case l.cfg.MaxSize > 0 && s.Size >= l.cfg.MaxSize-l.cfg.MaxSize/100:
+		s.Full = "the log has reached data.max_size"
+	}
+	if in, since, why := l.refuge.state(); in {
+		s.Refuge, s.RefugeWhy = since, why
 	}
 	return s
 }

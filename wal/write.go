@@ -1,13 +1,11 @@
 package wal
 
 import (
-	"errors"
 	"fmt"
-	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/streamdown/streamdown"
-	"github.com/streamdown/streamdown/vfs"
 )
 
 // write is the writer goroutine: it takes the collected group, makes it durable, shows it to the books.
@@ -16,6 +14,7 @@ func (l *Log) write() {
 	idle := time.NewTimer(idleMark)
 	defer idle.Stop()
 	marked := l.Durable() // end of the last group that was nothing but a mark
+	l.tend()
 	for {
 		stopping := false
 		select {
@@ -23,7 +22,9 @@ func (l *Log) write() {
 		case <-l.stop:
 			stopping = true
 		case <-idle.C:
-			if l.Durable() == marked {
+			l.tend()
+			if l.Durable() == marked && !l.turn.Load() {
+				idle.Reset(idleMark)
 				continue // nothing new since the last mark
 			}
 			l.mu.Lock()
@@ -34,6 +35,14 @@ func (l *Log) write() {
 		}
 		if !l.commit(stopping) {
 			return
+		}
+		if l.cfg.Now().Sub(l.tended) >= idleMark {
+			l.tend()
+		}
+		if l.turn.Swap(false) && !stopping {
+			if _, err := l.seal(l.current(), l.Durable()); err != nil {
+				l.cfg.Logger.Warn("begin a segment, so that another can be released", "err", err)
+			}
 		}
 		if stopping {
 			if l.Durable() != marked {
@@ -79,10 +88,14 @@ func (l *Log) commit(stopping bool) bool {
 
 	first := end - streamdown.LSN(len(group))
 	endMark(group, end, l.seed)
-	fresh := false // the current segment was begun for this group after a failure
-	last := false  // there is one more try
+	group = slices.Grow(group, page) // room to fill up a page
+	failed := false                  // the current segment is given up
+	last := false                    // there is one more try
+	began := l.cfg.Now()
+	l.stats.since.Store(began.UnixNano())
+	defer l.stats.since.Store(0)
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
-		err := l.persist(group, first, fresh)
+		err := l.persist(group, first, failed)
 		if err == nil {
 			break
 		}
@@ -90,7 +103,7 @@ func (l *Log) commit(stopping bool) bool {
 		why := err.Error()
 		l.stats.stuck.Store(&why)
 		l.cfg.Logger.Error("write to log; nothing is acknowledged until it works", "lsn", first, "err", err)
-		fresh = true
+		failed = true
 		if last {
 			l.mu.Lock()
 			l.group = append(group, l.group...)
@@ -107,6 +120,9 @@ func (l *Log) commit(stopping bool) bool {
 		case <-time.After(wait):
 		}
 	}
+	if took := l.cfg.Now().Sub(began); took >= slowWrite {
+		l.cfg.Logger.Warn("a write to the log took long; is its disk slow, or busy with something else?", "seconds", took.Seconds(), "bytes", len(group))
+	}
 	l.stats.stuck.Store(nil)
 	l.stats.groups.Add(1)
 	l.stats.bytes.Add(uint64(len(group)))
@@ -122,29 +138,27 @@ func (l *Log) commit(stopping bool) bool {
 	return true
 }
 
-// persist writes and syncs a group. A segment in which that failed is given up: with fresh set, and when the current
-// one is full, it begins a new one, whose first LSN cuts all earlier ones.
-func (l *Log) persist(group []byte, first streamdown.LSN, fresh bool) error {
-	l.files.RLock()
-	cur := l.segments[len(l.segments)-1]
-	l.files.RUnlock()
-	used := cur.written - cur.start
-	if fresh || used > 0 && used+int64(len(group)) > l.cfg.SegmentSize {
-		s, err := l.newSegment(cur.number+1, first, nil)
-		if err != nil {
+// persist writes and syncs a group. A segment in which that failed is given up: a new one, whose first LSN cuts all
+// earlier ones, begins with the group. It begins a new one also when the current one is full.
+func (l *Log) persist(group []byte, first streamdown.LSN, failed bool) error {
+	cur := l.current()
+	if failed {
+		_, err := l.begin(cur.number+1, first, group)
+		return err
+	}
+	if used := cur.written - cur.start; used > 0 && used+int64(len(group)) > l.cfg.SegmentSize {
+		var err error
+		if cur, err = l.seal(cur, first); err != nil {
 			return err
 		}
-		cur = s
 	}
-	for rest := group; len(rest) > 0; {
-		piece := rest[:min(len(rest), pieceSize)]
-		n, err := cur.file.WriteAt(piece, cur.written)
-		cur.written += int64(n)
-		l.size.Add(int64(n))
-		if err != nil {
-			return fmt.Errorf("write %s: %w", cur.name, err)
-		}
-		rest = rest[n:]
+	if err := cur.write(group, cur.written); err != nil {
+		return fmt.Errorf("write %s: %w", cur.name, err)
+	}
+	cur.written += int64(len(group))
+	l.used.Add(int64(len(group)))
+	if over := cur.written - max(cur.room, cur.written-int64(len(group))); over > 0 {
+		l.size.Add(over)
 	}
 	began := time.Now()
 	if err := cur.file.Sync(); err != nil {
@@ -154,68 +168,19 @@ func (l *Log) persist(group []byte, first streamdown.LSN, fresh bool) error {
 	return nil
 }
 
-// newSegment makes a segment durable (header, state, entries that are known already, name) before anything else is
-// written to it, and reads the state back. The entries come before the name: with it they replace those of earlier
-// segments.
-func (l *Log) newSegment(number uint64, first streamdown.LSN, entries []byte) (*segment, error) {
-	name := segmentName(number, first)
-	path := filepath.Join(l.cfg.Dir, name)
-	h := header{log: l.id, number: number, first: first, created: l.cfg.Now().UnixNano(), state: snapshot(l.cfg.Books)}
-	img := h.encode()
-	start := int64(len(img))
-	img = append(img, entries...)
-	tmp := path + ".tmp"
-	if err := l.cfg.FS.Remove(tmp); err != nil && !vfs.IsNotExist(err) {
-		return nil, fmt.Errorf("remove old %s: %w", tmp, err)
+func (l *Log) current() *segment {
+	l.files.RLock()
+	defer l.files.RUnlock()
+	return l.segments[len(l.segments)-1]
+}
+
+// seal ends a segment in which nothing failed, and begins the next.
+func (l *Log) seal(cur *segment, first streamdown.LSN) (*segment, error) {
+	s, err := l.begin(cur.number+1, first, nil)
+	if err == nil {
+		cur.sealed = true // Release, which reads it, finds cur only behind the lock that begin took
 	}
-	f, err := l.cfg.FS.Create(tmp)
-	if err != nil {
-		return nil, fmt.Errorf("create segment %s: %w", name, err)
-	}
-	err = func() error {
-		for at := 0; at < len(img); {
-			n, err := f.WriteAt(img[at:min(len(img), at+pieceSize)], int64(at))
-			if err != nil {
-				return err
-			}
-			at += n
-		}
-		if err := f.Sync(); err != nil {
-			return err
-		}
-		if _, _, err := readState(f, l.id); err != nil {
-			return fmt.Errorf("read back: %w", err)
-		}
-		failures := l.dirFailures.Load()
-		if err := l.cfg.FS.Rename(tmp, path); err != nil {
-			return err
-		}
-		if err := l.cfg.FS.SyncDir(l.cfg.Dir); err != nil {
-			return err
-		}
-		if l.dirFailures.Load() != failures {
-			// As with a file: a sync that failed elsewhere may have been about this name, and ours then proves nothing.
-			return errors.New("sync directory: another sync of it failed meanwhile")
-		}
-		return nil
-	}()
-	if err != nil {
-		f.Close()
-		// A name that a failed directory sync left behind must not be taken for a segment with entries: its number
-		// would be used again. Best effort: a later segment with a higher number cuts it anyway.
-		_ = l.cfg.FS.Remove(tmp)
-		_ = l.cfg.FS.Remove(path)
-		return nil, fmt.Errorf("create segment %s: %w", name, err)
-	}
-	s := &segment{
-		number: number, first: first, start: start, name: name, path: path, file: f,
-		written: int64(len(img)), whole: true,
-	}
-	l.files.Lock()
-	l.segments = append(l.segments, s)
-	l.files.Unlock()
-	l.size.Add(int64(len(img)))
-	return s, nil
+	return s, err
 }
 
 // apply shows the entries of a durable group to the books.

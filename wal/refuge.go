@@ -1,0 +1,200 @@
+package wal
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/vfs"
+)
+
+// A refuge is a second directory, on a disk of its own, in which segments are made while that cannot be done in the
+// first. The manifest of the first directory names it before anything is written to it, and a file in it names the log,
+// so that neither is ever opened without the other.
+type refuge struct {
+	dir  string // empty = none
+	lock interface{ Close() error }
+
+	mu      sync.Mutex // guards the following
+	ready   bool       // both directories name each other
+	in      bool       // the segment that is written to lies here
+	since   time.Time
+	why     string
+	retryAt time.Time // of the first directory
+	wait    time.Duration
+}
+
+const (
+	refugeFile     = "refuge"
+	firstReturn    = 10 * time.Second
+	seldomReturn   = 5 * time.Minute
+	refugeMountAsk = "is its disk mounted? If that is lost for good, move `manifest` in %s away: the log then opens without what only the refuge held"
+)
+
+// refugeMark is the content of refugeFile.
+type refugeMark struct {
+	Log  string `json:"log"`
+	Home string `json:"home"` // the first directory, for people
+}
+
+// main reports whether a segment should be made in the first directory.
+func (r *refuge) main(now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.in || !now.Before(r.retryAt)
+}
+
+func (r *refuge) usable() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.ready
+}
+
+// entered notes that a segment was made in the refuge; true if that is new.
+func (r *refuge) entered(now time.Time, why error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fresh := !r.in
+	switch {
+	case fresh:
+		r.in, r.since, r.wait = true, now, firstReturn
+	case now.Before(r.retryAt): // the first directory was not tried
+		return false
+	default:
+		r.wait = min(2*r.wait, seldomReturn)
+	}
+	if why != nil {
+		r.why = why.Error()
+	}
+	r.retryAt = now.Add(r.wait)
+	return fresh
+}
+
+// left notes that a segment was made in the first directory; true if that is new.
+func (r *refuge) left() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	was := r.in
+	r.in = false
+	return was
+}
+
+// refused notes that the first directory was tried from the refuge, and failed.
+func (r *refuge) refused(now time.Time, why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.why, r.wait = why.Error(), min(2*r.wait, seldomReturn)
+	r.retryAt = now.Add(r.wait)
+}
+
+// state is for people: since when and why segments are made here.
+func (r *refuge) state() (in bool, since time.Time, why string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.in, r.since, r.why
+}
+
+// openRefuge checks, before any segment is read, that the refuge is the one that the manifest names, and takes its lock.
+func (l *Log) openRefuge(man *manifest) error {
+	named := ""
+	if man != nil {
+		named = man.Refuge
+	}
+	if named != "" && named != l.cfg.Refuge {
+		if err := l.leaveRefuge(named); err != nil {
+			return err
+		}
+	}
+	dir := l.cfg.Refuge
+	if dir == "" {
+		return nil
+	}
+	if filepath.Clean(dir) == filepath.Clean(l.cfg.Dir) {
+		return errors.New("the refuge is the data directory itself: it needs a disk of its own")
+	}
+	lock, err := l.cfg.FS.Lock(filepath.Join(dir, "lock"))
+	if err != nil {
+		return fmt.Errorf("refuge %s: %w; "+refugeMountAsk, dir, err, l.cfg.Dir)
+	}
+	l.refuge.lock = lock
+	mark, err := readRefuge(l.cfg.FS, dir)
+	switch {
+	case err != nil:
+		return err
+	case mark.IsZero() && named == dir:
+		return fmt.Errorf("refuge %s does not name its log any more: "+refugeMountAsk, dir, l.cfg.Dir)
+	case !mark.IsZero() && man != nil && mark != man.Log:
+		return fmt.Errorf("refuge %s belongs to log %s, not to %s: give each log a refuge of its own", dir, mark, man.Log)
+	}
+	l.refuge.ready = named == dir && !mark.IsZero()
+	return nil
+}
+
+// readRefuge returns the id of the log whose refuge dir is, zero if it is nobody's yet.
+func readRefuge(fs vfs.FS, dir string) (streamdown.ID, error) {
+	path := filepath.Join(dir, refugeFile)
+	b, err := vfs.ReadFile(fs, path)
+	if vfs.IsNotExist(err) {
+		return streamdown.ID{}, nil
+	}
+	var m refugeMark
+	if err == nil {
+		err = json.Unmarshal(b, &m)
+	}
+	var id streamdown.ID
+	if err == nil {
+		id, err = parseID(m.Log)
+	}
+	if err != nil {
+		return id, fmt.Errorf("refuge %s: read the name of its log: %w", dir, err)
+	}
+	return id, nil
+}
+
+// leaveRefuge checks that a refuge that is not configured any more holds nothing.
+func (l *Log) leaveRefuge(dir string) error {
+	names, err := l.cfg.FS.List(dir)
+	if err != nil {
+		return fmt.Errorf("the log has a refuge in %s, which cannot be read: %w; "+refugeMountAsk, dir, err, l.cfg.Dir)
+	}
+	for _, name := range names {
+		if _, _, ok := parseSegmentName(name); ok {
+			return fmt.Errorf("the log has segments in its refuge %s, which the configuration does not name: "+
+				"set data.refuge to it until they are confirmed and released", dir)
+		}
+	}
+	return nil
+}
+
+// bindRefuge lets the two directories name each other, durably. Until that worked the refuge is not used.
+func (l *Log) bindRefuge(man *manifest) error {
+	dir := l.cfg.Refuge
+	if dir != "" {
+		mark, err := readRefuge(l.cfg.FS, dir)
+		if err != nil {
+			return err
+		}
+		if mark.IsZero() {
+			b, err := json.Marshal(refugeMark{Log: l.id.String(), Home: l.cfg.Dir})
+			if err != nil {
+				return err
+			}
+			if err := vfs.WriteFile(l.cfg.FS, filepath.Join(dir, refugeFile), append(b, '\n')); err != nil {
+				return fmt.Errorf("refuge: %w", err)
+			}
+		}
+	}
+	if man == nil || man.Refuge != dir {
+		if err := l.writeManifest(); err != nil {
+			return err
+		}
+	}
+	l.refuge.mu.Lock()
+	l.refuge.ready = dir != ""
+	l.refuge.mu.Unlock()
+	return nil
+}
