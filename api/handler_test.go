@@ -43,6 +43,7 @@ func TestStatusKeepsTheJSONRules(t *testing.T) {
 			"target.cluster_id": true, "target.breaker_since": true, "target.looked_at": true, "log.fsync_p50_seconds": true,
 			"log.fsync_p99_seconds": true, "records.acked": true, "records.backlog_bytes": true, "records.oldest_age_seconds": true,
 			"gateway.ack_p50_seconds": true, "gateway.ack_p99_seconds": true, "lanes.offset": true, "lanes.stop": true,
+			"log.room_bytes": true, "log.room_seconds": true, "log.refuge": true,
 		}
 		walk("", v, func(path string, v any) {
 			key := path[strings.LastIndexByte(path, '.')+1:]

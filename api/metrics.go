@@ -79,6 +79,11 @@ var (
 
 	logSize       = desc("log_size_bytes", "Size of the log on disk.")
 	logMaxSize    = desc("log_max_size_bytes", "Size that the log may have; no sample without a limit.")
+	logOnDisk     = desc("log_on_disk_bytes", "Size of the log's files, with those that are kept to be written over.")
+	logRoom       = desc("log_room_bytes", "Bytes that the log may still grow by; no sample if that is not known.")
+	logFull       = desc("log_full", "1 while there is no room for batches, otherwise 0.")
+	logInRefuge   = desc("log_in_refuge", "1 while the log is written to its second directory, otherwise 0.")
+	logWaiting    = desc("log_waiting_seconds", "Time that the write or sync under way has taken so far.")
 	logSegments   = desc("log_segments", "Files of the log.")
 	logWritten    = desc("log_written_bytes_total", "Bytes made durable.")
 	logFailures   = desc("log_failures_total", "Failed writes and syncs.")
@@ -190,6 +195,13 @@ func (c collector) collectLog(e emitter) {
 	if l.MaxSizeBytes > 0 {
 		e.gauge(logMaxSize, float64(l.MaxSizeBytes))
 	}
+	e.gauge(logOnDisk, float64(l.OnDiskBytes))
+	if l.RoomBytes != nil {
+		e.gauge(logRoom, float64(*l.RoomBytes))
+	}
+	e.gauge(logFull, bit(l.Full != ""))
+	e.gauge(logInRefuge, bit(l.Refuge != nil))
+	e.gauge(logWaiting, l.WaitingSeconds)
 	e.gauge(logSegments, float64(l.Segments))
 	e.counter(logWritten, l.Bytes)
 	e.counter(logFailures, l.Failures)

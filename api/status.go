@@ -48,22 +48,38 @@ type Target struct {
 
 // Log is the write-ahead log.
 type Log struct {
-	Dir           string         `json:"dir"`
-	SizeBytes     int64          `json:"size_bytes"`
-	MaxSizeBytes  int64          `json:"max_size_bytes"` // 0 = no limit
-	Segments      int            `json:"segments"`
-	First         streamdown.LSN `json:"first_lsn"`     // oldest entry kept
-	Durable       streamdown.LSN `json:"durable_lsn"`   // all below is on stable storage
-	Watermark     streamdown.LSN `json:"watermark_lsn"` // all below is confirmed at the target
-	Stuck         string         `json:"stuck"`         // why nothing can be written just now; empty if all is well
-	Failures      uint64         `json:"failures"`      // failed writes and syncs
-	DamagedRanges uint64         `json:"damaged_ranges"`
-	Damage        []Range        `json:"damage"` // ranges that could not be read and were not forwarded
-	Groups        uint64         `json:"groups"` // commits, each with one fsync
-	Bytes         uint64         `json:"bytes"`  // made durable
-	FsyncP50      *float64       `json:"fsync_p50_seconds"`
-	FsyncP99      *float64       `json:"fsync_p99_seconds"`
-	Fsync         Histogram      `json:"-"`
+	Dir          string         `json:"dir"`
+	SizeBytes    int64          `json:"size_bytes"`
+	MaxSizeBytes int64          `json:"max_size_bytes"` // 0 = no limit
+	OnDiskBytes  int64          `json:"on_disk_bytes"`  // with the files that are kept to be written over
+	Segments     int            `json:"segments"`
+	First        streamdown.LSN `json:"first_lsn"`     // oldest entry kept
+	Durable      streamdown.LSN `json:"durable_lsn"`   // all below is on stable storage
+	Watermark    streamdown.LSN `json:"watermark_lsn"` // all below is confirmed at the target
+	Stuck        string         `json:"stuck"`         // why nothing can be written just now; empty if all is well
+	Full         string         `json:"full"`          // why there is no room for batches; empty if there is
+	// WaitingSeconds is how long the write or sync under way has taken so far.
+	WaitingSeconds float64 `json:"waiting_seconds"`
+	// RoomBytes is what the log may still grow by, on its disk and below its maximal size; null if that is not known.
+	RoomBytes      *int64    `json:"room_bytes"`
+	BytesPerSecond float64   `json:"bytes_per_second"` // written, over the last minute or so
+	RoomSeconds    *float64  `json:"room_seconds"`     // at this rate, if nothing is released; null without a rate
+	Refuge         *Refuge   `json:"refuge"`           // null unless the log is written there just now
+	Failures       uint64    `json:"failures"`         // failed writes and syncs
+	DamagedRanges  uint64    `json:"damaged_ranges"`
+	Damage         []Range   `json:"damage"` // ranges that could not be read and were not forwarded
+	Groups         uint64    `json:"groups"` // commits, each with one fsync
+	Bytes          uint64    `json:"bytes"`  // made durable
+	FsyncP50       *float64  `json:"fsync_p50_seconds"`
+	FsyncP99       *float64  `json:"fsync_p99_seconds"`
+	Fsync          Histogram `json:"-"`
+}
+
+// Refuge says that the log goes on in its second directory, and why.
+type Refuge struct {
+	Dir   string    `json:"dir"`
+	Since time.Time `json:"since"`
+	Why   string    `json:"why"`
 }
 
 // Range is a part of the log, [From, To).

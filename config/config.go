@@ -40,6 +40,7 @@ type HTTPListener struct {
 type Data struct {
 	Dir     string // required: the log's directory, one per process
 	MaxSize Size   // what the log may take; default 10 GiB
+	Refuge  string // a directory on another disk for when Dir cannot be written; empty = none
 }
 
 // System is one place that streams can go to.

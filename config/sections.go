@@ -1,6 +1,7 @@
 package config
 
 import (
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -62,14 +63,17 @@ func (d *decoder) bind(v *value, fallback string) string {
 const minDataSize = 16 * MiB
 
 func (d *decoder) data(root, v *value) Data {
-	f := d.fields(v, []string{"dir", "max_size"}, nil)
-	data := Data{Dir: d.text(f["dir"], ""), MaxSize: d.size(f["max_size"], 10*GiB)}
+	f := d.fields(v, []string{"dir", "max_size", "refuge"}, nil)
+	data := Data{Dir: d.text(f["dir"], ""), MaxSize: d.size(f["max_size"], 10*GiB), Refuge: d.text(f["refuge"], "")}
 	if f["dir"] == nil && (v == nil || !v.broken) {
 		at := v
 		if at == nil {
 			at = root
 		}
 		d.found(Error, at.line, at.column, "data.dir", "is missing; name the directory that holds the log")
+	}
+	if data.Refuge != "" && filepath.Clean(data.Refuge) == filepath.Clean(data.Dir) {
+		d.wrong(f["refuge"], "%s is data.dir itself; a refuge helps on another disk only", f["refuge"].said())
 	}
 	if data.MaxSize < minDataSize && !f["max_size"].broken {
 		d.wrong(f["max_size"], "%s is too little for a log; want at least %s", f["max_size"].said(), minDataSize)

@@ -39,6 +39,9 @@ func (c *Config) Show() []byte {
 	line("data:")
 	line("  dir: %s", q("data.dir", c.Data.Dir))
 	line("  max_size: %s", plain("data.max_size", c.Data.MaxSize.String()))
+	if c.Data.Refuge != "" {
+		line("  refuge: %s", q("data.refuge", c.Data.Refuge))
+	}
 	line("systems:")
 	for _, s := range c.Systems {
 		path := "systems." + s.Name + ".kafka."

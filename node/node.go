@@ -72,8 +72,14 @@ func Open(opt Options) (n *Node, err error) {
 		return nil, fmt.Errorf("data directory: %w; set data.dir to a place that this user may write to", err)
 	}
 	n.intake = ingest.New(ingest.Config{Confirmations: n.book, Policy: n.policy, Cluster: n.catalog.Cluster})
+	if refuge := n.cfg.Data.Refuge; refuge != "" {
+		if st, err := os.Stat(refuge); err != nil || !st.IsDir() {
+			// It is not made here: below a mount point whose disk is missing that would be the wrong disk.
+			return nil, fmt.Errorf("data.refuge: %s is not a directory: mount its disk, or make it: mkdir -m 700 %s", refuge, refuge)
+		}
+	}
 	n.wal, n.recovery, err = wal.Open(wal.Config{
-		Dir: n.cfg.Data.Dir, MaxSize: int64(n.cfg.Data.MaxSize), Logger: n.log,
+		Dir: n.cfg.Data.Dir, MaxSize: int64(n.cfg.Data.MaxSize), Refuge: n.cfg.Data.Refuge, Logger: n.log,
 		Books: []wal.Book{n.book, n.intake, n.catalog},
 	})
 	if err != nil {

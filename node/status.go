@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -61,11 +62,16 @@ func ready(s *api.Status) (bool, string) {
 	switch {
 	case s.Log.Stuck != "":
 		return false, "the log cannot be written: " + s.Log.Stuck
-	case s.Log.MaxSizeBytes > 0 && s.Log.SizeBytes >= s.Log.MaxSizeBytes:
-		return false, "the log has reached data.max_size"
+	case s.Log.Full != "":
+		return false, s.Log.Full
+	case s.Log.WaitingSeconds > hung.Seconds():
+		return false, fmt.Sprintf("a write to the log has been waiting for its disk for %.0f s", s.Log.WaitingSeconds)
 	}
 	return true, ""
 }
+
+// hung is when a disk that does not answer is one that nobody should wait for.
+const hung = 5 * time.Second
 
 func (n *Node) logStatus(fw *forward.Status) api.Log {
 	st := n.wal.Stats()
@@ -73,6 +79,17 @@ func (n *Node) logStatus(fw *forward.Status) api.Log {
 		Dir: n.cfg.Data.Dir, SizeBytes: st.Size, MaxSizeBytes: st.MaxSize, Segments: st.Segments, First: st.First,
 		Durable: st.Durable, Watermark: fw.Watermark, Stuck: st.Stuck, Failures: st.Failures, DamagedRanges: st.Damage,
 		Groups: st.Groups, Bytes: st.Bytes, Fsync: histogram(st.Fsync),
+	}
+	l.Full, l.WaitingSeconds, l.OnDiskBytes, l.BytesPerSecond = st.Full, st.Waiting.Seconds(), st.OnDisk, st.Rate
+	if st.Room >= 0 {
+		l.RoomBytes = &st.Room
+		if st.Rate >= 1 {
+			room := float64(st.Room) / st.Rate
+			l.RoomSeconds = &room
+		}
+	}
+	if !st.Refuge.IsZero() {
+		l.Refuge = &api.Refuge{Dir: n.cfg.Data.Refuge, Since: st.Refuge.UTC(), Why: st.RefugeWhy}
 	}
 	if st.Fsync.Total > 0 {
 		l.FsyncP50, l.FsyncP99 = seconds(st.Fsync.Quantile(0.5)), seconds(st.Fsync.Quantile(0.99))

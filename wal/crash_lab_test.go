@@ -39,7 +39,8 @@ func (v *violation) Error() string { return v.kind + ": " + v.text }
 // the same seed gives the same run. Its own goroutine owns it; mu guards what the log's writer sees.
 type lab struct {
 	rng     *rand.Rand
-	lag     *rand.Rand // how long an operation of the writer takes; drawn in the order of its operations
+	lag     *rand.Rand // how long an operation takes; drawn in the order of operations; mu guards it
+	luck    *rand.Rand // which operations fail, and how; the disk's lock guards it
 	plant   *plant     // what is wrong on purpose; nil = nothing
 	disk    *vfs.Mem
 	segment int64
@@ -48,6 +49,7 @@ type lab struct {
 	log     *wal.Log
 	book    *ledger
 	driving atomic.Bool // the driver itself uses the disk: it must not wait there while it holds a lock of the log
+	letting atomic.Bool // a release uses it: the same is true of what only looks
 	chunk   wal.Chunk
 
 	mu     sync.Mutex // guards the following
@@ -221,24 +223,27 @@ var bodies = sync.OnceValue(func() (b struct{ noise, zeros, batches [][]byte }) 
 // newLab makes an empty disk. Everything that happens follows from the seed.
 func newLab(seed uint64, p *plant) *lab {
 	l := &lab{
-		rng: rand.New(rand.NewPCG(seed, 1)), lag: rand.New(rand.NewPCG(seed, 2)), plant: p, disk: vfs.NewMem(), segment: 1000,
+		rng: rand.New(rand.NewPCG(seed, 1)), lag: rand.New(rand.NewPCG(seed, 2)), luck: rand.New(rand.NewPCG(seed, 3)),
+		plant: p, disk: vfs.NewMem(), segment: 1000,
 	}
 	l.chunk.Buf = make([]byte, 16<<10)
 	return l
 }
 
-// fs is the disk as the log sees it. Each operation of the writer takes a while, so that it meets what the driver does.
+// fs is the disk as the log sees it. Each operation of the writer takes a while, and so does each of a release that
+// changes something, so that they meet each other and what the driver does.
 func (l *lab) fs() vfs.FS {
 	l.disk.Slow(func(op vfs.Op, name string) {
 		l.mu.Lock()
 		l.trace = maphash.Comparable(traceSeed, step{l.trace, op, name})
 		l.did.count(op, name)
+		wait := time.Duration(1 + l.lag.IntN(50_000))
 		l.mu.Unlock()
 		if *simTrace && op.Changes() {
 			fmt.Printf("  %6d %s %s\n", l.disk.Ops()+1, op, name)
 		}
-		if !l.driving.Load() {
-			time.Sleep(time.Duration(1 + l.lag.IntN(50_000)))
+		if !l.driving.Load() && (op.Changes() || !l.letting.Load()) {
+			time.Sleep(wait)
 		}
 	})
 	if l.plant != nil {
@@ -408,10 +413,24 @@ func (l *lab) release() {
 	if p := l.plant; p != nil && p.early {
 		lsn = l.log.Durable()
 	}
-	l.drive(func() { _, _ = l.log.Release(lsn) }) // that it failed is no harm: it is asked for again
+	l.let(lsn)
 	if l.log.Stats().Segments < min(2, segments) {
 		l.fail("state", "a release left one state only")
 	}
+}
+
+// let releases while the writer goes on. That it fails is no harm: it is asked for again.
+func (l *lab) let(lsn streamdown.LSN) {
+	synctest.Wait()
+	l.letting.Store(true)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = l.log.Release(lsn)
+	}()
+	<-done
+	synctest.Wait()
+	l.letting.Store(false)
 }
 
 // readBack reads all that was not released, as a carrier does, and compares it byte by byte.

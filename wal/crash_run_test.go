@@ -14,12 +14,12 @@ import (
 )
 
 // reserved is a size of segments that is just large enough for a log to keep a reserve.
-const reserved = 80 << 10
+const reserved = 256 << 10
 
 // run lets a log live and die some times, and says what it broke. Everything follows from the seed.
 func run(ctx context.Context, seed uint64, p *plant) *lab {
 	l := newLab(seed, p)
-	l.segment = []int64{1, 300, 1000, 3000, reserved}[l.rng.IntN(5)]
+	l.segment = []int64{1, 300, 1000, 3000, 9000, reserved}[l.rng.IntN(6)]
 	if l.rng.IntN(3) == 0 {
 		l.refuge = "/r"
 	}
@@ -145,11 +145,15 @@ func (l *lab) live(ctx context.Context) {
 	if l.rng.IntN(2) == 0 {
 		l.disk.CrashAt(l.disk.Ops() + 1 + l.rng.IntN(30))
 	}
-	for range l.rng.IntN(14) {
+	most := 14
+	if l.rng.IntN(8) == 0 {
+		most = 50
+	}
+	for range l.rng.IntN(most) {
 		if l.disk.Dead() || l.broken() {
 			return
 		}
-		what := l.rng.IntN(16)
+		what := l.rng.IntN(17)
 		l.say("- %d", what)
 		switch what {
 		case 0, 1, 2, 3, 4:
@@ -171,6 +175,8 @@ func (l *lab) live(ctx context.Context) {
 		case 14:
 			l.readBack()
 		case 15:
+			l.churn(ctx)
+		case 16:
 			switch l.rng.IntN(6) {
 			case 0:
 				l.faults(2, l.somewhere())
@@ -185,6 +191,21 @@ func (l *lab) live(ctx context.Context) {
 			case 5:
 				l.faults(1, l.somewhere())
 			}
+		}
+	}
+}
+
+// churn fills segments and releases them, so that some are written over.
+func (l *lab) churn(ctx context.Context) {
+	for range 1 + l.rng.IntN(6) {
+		for range 1 + l.rng.IntN(5) {
+			l.append()
+		}
+		if !l.settle(ctx, time.Second) {
+			return
+		}
+		if l.rng.IntN(2) == 0 {
+			l.release()
 		}
 	}
 }
@@ -231,6 +252,23 @@ func (l *lab) heal(ctx context.Context) {
 	if !l.disk.Dead() {
 		l.readBack()
 	}
+	l.home(ctx)
+}
+
+// home sees that a log leaves its refuge some time after the first directory is sound again.
+func (l *lab) home(ctx context.Context) {
+	if l.segment > 1 && l.segment < reserved || l.log.Stats().Refuge.IsZero() {
+		return // it comes back with the next segment
+	}
+	for range 14 {
+		time.Sleep(time.Minute)
+		l.append()
+		if !l.settle(ctx, time.Minute) || l.log.Stats().Refuge.IsZero() {
+			l.did.back++
+			return
+		}
+	}
+	l.fail("stuck", "the first directory is sound again and the log stays in its refuge: %s", l.log.Stats().RefugeWhy)
 }
 
 // somewhere is a directory, or both.
@@ -258,18 +296,18 @@ func (l *lab) faults(oneIn int, dir string) {
 	l.scarce = true
 	errs := [...]error{syscall.EIO, syscall.ENOSPC, syscall.EDQUOT, syscall.EINTR, syscall.EROFS}
 	l.disk.Inject(func(op vfs.Op, name string) error {
-		if !op.Changes() || !strings.HasPrefix(name, dir) || l.lag.IntN(oneIn) != 0 {
+		if !op.Changes() || !strings.HasPrefix(name, dir) || l.luck.IntN(oneIn) != 0 {
 			return nil
 		}
 		if op == vfs.OpSyncDir {
 			l.gaveUp = true
 		}
-		f := vfs.Fault{Err: errs[l.lag.IntN(len(errs))]}
-		switch l.lag.IntN(4) {
+		f := vfs.Fault{Err: errs[l.luck.IntN(len(errs))]}
+		switch l.luck.IntN(4) {
 		case 0:
 			f.Took = true
 		case 1, 2:
-			f.N = l.lag.IntN(1000)
+			f.N = l.luck.IntN(1000)
 		}
 		return f
 	})

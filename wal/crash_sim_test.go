@@ -51,7 +51,8 @@ func TestAckedSurvivesEveryCrash(t *testing.T) {
 	}
 	t.Logf("%d crashes in %d runs, %d entries acknowledged, %d failed commits, %d cuts, %.0f crashes/s",
 		crashes, seed-*simSeed, entries, retries, cut, float64(crashes)/time.Since(began).Seconds())
-	t.Logf("%d segments over released ones, %d over the reserve, %d in the refuge, %d batches refused for want of room", did.over, did.reserve, did.refuge, full)
+	t.Logf("%d segments over released ones, %d over the reserve, %d in the refuge and %d times back, %d batches refused for want of room",
+		did.over, did.reserve, did.refuge, did.back, full)
 	// For test/crashsim.
 	line, err := json.Marshal(map[string]any{
 		"crashes": crashes, "runs": seed - *simSeed, "violation": broken.kind, "text": broken.text, "seed": seed,

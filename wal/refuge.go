@@ -178,7 +178,12 @@ func (l *Log) bindRefuge(man *manifest) error {
 		if err != nil {
 			return err
 		}
-		if mark.IsZero() {
+		if !mark.IsZero() && mark != l.id { // the manifest, which would have told, was damaged or is gone
+			return fmt.Errorf("refuge %s belongs to log %s, not to %s: give each log a refuge of its own", dir, mark, l.id)
+		}
+		// That the file is there does not say that it is durable: a sync of its directory may have failed. The manifest,
+		// which is written later, says it.
+		if man == nil || man.Refuge != dir {
 			b, err := json.Marshal(refugeMark{Log: l.id.String(), Home: l.cfg.Dir})
 			if err != nil {
 				return err

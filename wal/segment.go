@@ -49,6 +49,7 @@ func (l *Log) begin(number uint64, first streamdown.LSN, entries []byte) (*segme
 	var errs []error
 	full := false
 	try := func(dir string, over *spare) *segment {
+		h.number = max(number, l.named+1)
 		s, err := l.make(dir, over, h, entries)
 		if err == nil {
 			return s
@@ -57,12 +58,13 @@ func (l *Log) begin(number uint64, first streamdown.LSN, entries []byte) (*segme
 		full = full || noRoom(err)
 		return nil
 	}
-	if over := l.takeSpare(); over != nil {
-		if s := try(l.cfg.Dir, over); s != nil {
-			return s, nil
-		}
-	}
 	if l.refuge.main(l.cfg.Now()) {
+		if over := l.takeSpare(); over != nil {
+			if s := try(l.cfg.Dir, over); s != nil {
+				l.returned()
+				return s, nil
+			}
+		}
 		if s := try(l.cfg.Dir, nil); s != nil {
 			l.returned()
 			return s, nil
@@ -141,6 +143,9 @@ func (l *Log) make(dir string, over *spare, h header, entries []byte) (*segment,
 			return fmt.Errorf("read back: %w", err)
 		}
 		failures := l.dirFailures.Load()
+		// Whether this works or not, the file may be found under its name: no other file, in whatever directory, may
+		// have its number.
+		l.named = h.number
 		if err := l.cfg.FS.Rename(tmp, s.path); err != nil {
 			return err
 		}

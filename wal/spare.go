@@ -2,6 +2,7 @@ package wal
 
 import (
 	"fmt"
+	"math"
 	"path/filepath"
 
 	"github.com/streamdown/streamdown/vfs"
@@ -91,7 +92,7 @@ func (l *Log) counted() int64 { return l.used.Load() + l.held.Load() }
 // not only asked for, so that a disk that fills up cannot take it away: control entries, checkpoints and the last mark
 // then still have a place, and with them what empties the log. The writer calls it, between groups.
 func (l *Log) tend() {
-	l.tended = l.cfg.Now()
+	l.measure()
 	if l.cfg.SegmentSize < minReserved {
 		l.setTight(false)
 		return
@@ -154,6 +155,17 @@ func (l *Log) makeReserve(n int) (*spare, error) {
 		return nil, err
 	}
 	return s, nil
+}
+
+// measure follows the rate at which the log is written, as an average that forgets with a time constant of a minute.
+func (l *Log) measure() {
+	now, bytes := l.cfg.Now(), l.stats.bytes.Load()
+	if passed := now.Sub(l.tended).Seconds(); !l.tended.IsZero() && passed > 0 {
+		old := math.Float64frombits(l.stats.rate.Load())
+		weight := 1 - math.Exp(-passed/60)
+		l.stats.rate.Store(math.Float64bits(old + weight*(float64(bytes-l.measured)/passed-old)))
+	}
+	l.tended, l.measured = now, bytes
 }
 
 // home tries to leave the refuge.

@@ -373,9 +373,6 @@ func (v *verifier) damaged(bad *CorruptError) {
 func (v *verifier) end(at streamdown.LSN) error {
 	v.rep.End, v.rep.Mark, v.rep.Segments = at, v.r.mark, len(v.r.segments)+v.rep.Released
 	for i, s := range v.r.segments {
-		if why, ok := v.gaps[s.first]; ok {
-			v.rep.add(Damage{Kind: DamageMissing, Segment: s.name, FromLSN: s.first, ToLSN: s.first, Detail: why + "; no log bytes are"})
-		}
 		_, sp, last, err := v.r.span(s.first)
 		if i+1 < len(v.r.segments) && v.r.segments[i+1].first == s.first || vfs.IsNotExist(err) {
 			continue // nothing of it counts, or it was released

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"io"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -113,7 +114,9 @@ type Log struct {
 	used     atomic.Int64 // bytes of segments as far as they are written
 	held     atomic.Int64 // bytes of the reserve
 	state    int64        // size of the last state; owned by the writer
+	named    uint64       // highest number that a file may bear on the disk; owned by the writer
 	tended   time.Time    // when tend was last called; owned by the writer
+	measured uint64       // what stats.bytes was then
 	tight    atomic.Bool  // the disk has no room for batches
 	turn     atomic.Bool  // Release needs another state, so that it can make room
 	refuge   refuge
@@ -130,6 +133,7 @@ type Log struct {
 		bytes    atomic.Uint64
 		failures atomic.Uint64
 		stuck    atomic.Pointer[string] // why writing fails just now
+		rate     atomic.Uint64          // bits of a float64: bytes per second
 		since    atomic.Int64           // unix nanoseconds at which the commit under way began; 0 = none is
 		damage   atomic.Uint64
 	}
@@ -276,6 +280,22 @@ func (l *Log) closeFiles() (err error) {
 	return errors.Join(err, l.lock.Close())
 }
 
+// roomLeft is what the log may still grow by: below its maximal size, in what is free on its disk and in its own spares.
+func (l *Log) roomLeft(s *Stats) int64 {
+	room := int64(-1)
+	dir := l.cfg.Dir
+	if in, _, _ := l.refuge.state(); in {
+		dir = l.cfg.Refuge
+	}
+	if free, err := l.cfg.FS.Free(dir); err == nil {
+		room = int64(min(free, math.MaxInt64/2)) + max(0, s.OnDisk-s.Size) //nolint:gosec // checked
+	}
+	if s.MaxSize > 0 && (room < 0 || room > s.MaxSize-s.Size) {
+		room = max(0, s.MaxSize-s.Size)
+	}
+	return room
+}
+
 // Stats is what the log counts.
 type Stats struct {
 	ID       streamdown.ID
@@ -292,6 +312,10 @@ type Stats struct {
 	Full     string // why there is no room for batches; empty if there is
 	// Waiting is how long the write or sync under way has taken so far; a disk that hangs shows here.
 	Waiting time.Duration
+	// Rate is what is written, in bytes per second, over the last minute or so.
+	Rate float64
+	// Room is what the log may still grow by, in bytes; -1 if that is not known.
+	Room int64
 	// Refuge tells since when, and why, segments are made in the refuge; zero if they are not.
 	Refuge    time.Time
 	RefugeWhy string
@@ -322,6 +346,7 @@ func (l *Log) Stats() Stats {
 	case l.cfg.MaxSize > 0 && s.Size >= l.cfg.MaxSize-l.cfg.MaxSize/100:
 		s.Full = "the log has reached data.max_size"
 	}
+	s.Rate, s.Room = math.Float64frombits(l.stats.rate.Load()), l.roomLeft(&s)
 	if in, since, why := l.refuge.state(); in {
 		s.Refuge, s.RefugeWhy = since, why
 	}

@@ -96,8 +96,17 @@ func logLine(s *api.Status) string {
 		text += fmt.Sprintf(" of %s (%d%%)", ui.Bytes(float64(l.MaxSizeBytes)), l.SizeBytes*100/l.MaxSizeBytes)
 	}
 	text += fmt.Sprintf(" in %s, fsync p50 %s p99 %s; %s", count(l.Segments, "segment"), seconds(l.FsyncP50), seconds(l.FsyncP99), plain(l.Dir))
+	if l.RoomSeconds != nil {
+		text += "; room for " + ui.Seconds(time.Duration(min(*l.RoomSeconds, 1e8))*time.Second) + " at this rate"
+	}
 	if l.Failures > 0 {
 		text += "; " + count(l.Failures, "failed write")
+	}
+	if l.WaitingSeconds > 1 {
+		text += fmt.Sprintf("; a write has been waiting for %.0f s: the disk is slow or hangs", l.WaitingSeconds)
+	}
+	if r := l.Refuge; r != nil {
+		text += fmt.Sprintf("; IN ITS REFUGE %s for %s: %s", plain(r.Dir), since(s.Now, r.Since), plain(r.Why))
 	}
 	return text
 }
