@@ -57,8 +57,8 @@ func (l *simLog) Append(e *wal.Entry) (streamdown.LSN, error) {
 	return e.LSN, nil
 }
 
-// Ready implements ingest.Log.
-func (l *simLog) Ready() {}
+// ReadyWithin implements ingest.Log.
+func (l *simLog) ReadyWithin(time.Duration) bool { return true }
 
 // Lane implements ingest.Log.
 func (l *simLog) Lane(tp streamdown.TopicPartition) (streamdown.LaneID, error) {

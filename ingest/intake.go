@@ -20,9 +20,9 @@ import (
 
 // Log is what an intake needs of the write-ahead log; *wal.Log is one.
 type Log interface {
-	// Append and Ready are as in wal.Log: Append never waits, Ready may.
+	// Append and ReadyWithin are as in wal.Log: Append never waits, ReadyWithin may.
 	Append(e *wal.Entry) (streamdown.LSN, error)
-	Ready()
+	ReadyWithin(patience time.Duration) bool
 	Lane(tp streamdown.TopicPartition) (streamdown.LaneID, error)
 }
 
@@ -194,20 +194,22 @@ func (a answer) durable(from streamdown.Ordinal, count int32, since time.Time) {
 func (in *Intake) append(l *lane, h *batch.Header, records []byte, now time.Time, a answer) {
 	limit := now.Add(in.cfg.HoldFor)
 	for {
-		in.log.Ready()
+		ready := in.log.ReadyWithin(in.cfg.HoldFor)
 		if in.closed.Load() {
 			a.done(Result{Close: true, Base: streamdown.NoOffset, LogStart: streamdown.NoOffset})
 			return
 		}
-		err := in.tryAppend(l, h, records, now, a)
-		if err == nil {
-			return
+		err := errStuck
+		if ready {
+			if err = in.tryAppend(l, h, records, now, a); err == nil {
+				return
+			}
 		}
 		if errors.Is(err, wal.ErrClosed) {
 			a.done(Result{Close: true, Base: streamdown.NoOffset, LogStart: streamdown.NoOffset})
 			return
 		}
-		if !in.cfg.Now().Before(limit) {
+		if !ready || !in.cfg.Now().Before(limit) {
 			if h.ProducerID != batch.NoProducerID {
 				// Refused while the next batch is on its way, an idempotent librdkafka meets "out of order" and gives up for
 				// good. A closed connection makes it, and every other client, send all of them again, in order.
@@ -221,6 +223,9 @@ func (in *Intake) append(l *lane, h *batch.Header, records []byte, now time.Time
 		time.Sleep(50 * time.Millisecond) // the connection's own reader waits: that is the backpressure
 	}
 }
+
+// errStuck is why a batch is refused that was not handed to the log (rule A4): what was handed to it waits on.
+var errStuck = errors.New("the disk of the log takes nothing just now")
 
 // errTooManyProducers is held for as wal.ErrFull is.
 var errTooManyProducers = errors.New("this partition remembers as many recent idempotent producers as it can")

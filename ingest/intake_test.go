@@ -3,6 +3,7 @@ package ingest_test
 import (
 	"errors"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -235,6 +236,47 @@ func TestFullLogHoldsThenRefuses(t *testing.T) {
 	}
 	if r := h.produce("orders", records(t, 7, 0, 0, string(make([]byte, 5000))))(); !r.Close {
 		t.Fatalf("an idempotent producer: %+v, want the connection closed", r)
+	}
+	h.close()
+}
+
+// Rule A4: what the writer was given waits; only what it was not given may be refused, and nobody waits for ever.
+func TestADiskThatTakesNothingRefusesOnlyWhatItWasNotGiven(t *testing.T) {
+	disk := vfs.NewMem()
+	h := newHouse(t, disk, 0)
+	disk.Inject(func(op vfs.Op, _ string) error {
+		if op.Changes() {
+			return syscall.EIO
+		}
+		return nil
+	})
+	body := records(t, -1, -1, -1, string(make([]byte, 8000)))
+	var waiting []func() ingest.Result
+	refused := 0
+	for refused < 3 {
+		ended := make(chan ingest.Result, 1)
+		h.in.Produce(ingest.Request{TopicPartition: streamdown.TopicPartition{Topic: "orders"}, Acks: 1, Records: body}, func(r ingest.Result) { ended <- r })
+		select {
+		case r := <-ended:
+			if r.Code != 56 {
+				t.Fatalf("%+v", r)
+			}
+			refused++
+		default:
+			waiting = append(waiting, func() ingest.Result { return <-ended })
+		}
+		if len(waiting) > 5000 {
+			t.Fatal("nothing bounds what waits")
+		}
+	}
+	disk.Inject(nil)
+	for i, wait := range waiting {
+		if r := wait(); r.Code != 0 {
+			t.Fatalf("batch %d of %d: %+v", i, len(waiting), r)
+		}
+	}
+	if n := h.stored(); n != len(waiting) {
+		t.Fatalf("%d batches in the log, %d were acknowledged", n, len(waiting))
 	}
 	h.close()
 }

@@ -3,6 +3,7 @@ package wal
 import (
 	"encoding/binary"
 	"fmt"
+	"time"
 
 	"github.com/streamdown/streamdown"
 )
@@ -50,10 +51,43 @@ func (l *Log) nudge() {
 
 // Ready waits while the group being collected is full: that is the log's backpressure.
 func (l *Log) Ready() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for len(l.group) >= groupSoft && !l.closed {
-		l.room.Wait()
+	for !l.ReadyWithin(time.Hour) {
+		continue
+	}
+}
+
+// ReadyWithin is Ready for somebody who cannot wait for ever; false means that the disk took nothing for so long.
+func (l *Log) ReadyWithin(patience time.Duration) bool {
+	var over <-chan time.Time
+	for {
+		l.mu.Lock()
+		if len(l.group) < groupSoft || l.closed {
+			l.mu.Unlock()
+			return true
+		}
+		if l.taken == nil {
+			l.taken = make(chan struct{})
+		}
+		taken := l.taken
+		l.mu.Unlock()
+		if over == nil {
+			timer := time.NewTimer(patience)
+			defer timer.Stop()
+			over = timer.C
+		}
+		select {
+		case <-taken:
+		case <-over:
+			return false
+		}
+	}
+}
+
+// takenLocked tells those in Ready that there may be room.
+func (l *Log) takenLocked() {
+	if l.taken != nil {
+		close(l.taken)
+		l.taken = nil
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -117,6 +118,9 @@ func (l *Log) openRefuge(man *manifest) error {
 		return errors.New("the refuge is the data directory itself: it needs a disk of its own")
 	}
 	lock, err := l.cfg.FS.Lock(filepath.Join(dir, "lock"))
+	if errors.Is(err, vfs.ErrLocked) {
+		return fmt.Errorf("refuge: %w", err)
+	}
 	if err != nil {
 		return fmt.Errorf("refuge %s: %w; "+refugeMountAsk, dir, err, l.cfg.Dir)
 	}
@@ -129,6 +133,11 @@ func (l *Log) openRefuge(man *manifest) error {
 		return fmt.Errorf("refuge %s does not name its log any more: "+refugeMountAsk, dir, l.cfg.Dir)
 	case !mark.IsZero() && man != nil && mark != man.Log:
 		return fmt.Errorf("refuge %s belongs to log %s, not to %s: give each log a refuge of its own", dir, mark, man.Log)
+	case !mark.IsZero() && man == nil:
+		if held, err := holdsSegments(l.cfg.FS, l.cfg.Dir); err != nil || !held {
+			return errors.Join(err, fmt.Errorf("refuge %s names log %s, of which %s holds nothing: is its disk mounted? If that is lost "+
+				"for good, move the segments (*.wal) of the refuge there: the log then opens with what they hold", dir, mark, l.cfg.Dir))
+		}
 	}
 	l.refuge.ready = named == dir && !mark.IsZero()
 	return nil
@@ -157,17 +166,23 @@ func readRefuge(fs vfs.FS, dir string) (streamdown.ID, error) {
 
 // leaveRefuge checks that a refuge that is not configured any more holds nothing.
 func (l *Log) leaveRefuge(dir string) error {
-	names, err := l.cfg.FS.List(dir)
+	held, err := holdsSegments(l.cfg.FS, dir)
 	if err != nil {
 		return fmt.Errorf("the log has a refuge in %s, which cannot be read: %w; "+refugeMountAsk, dir, err, l.cfg.Dir)
 	}
-	for _, name := range names {
-		if _, _, ok := parseSegmentName(name); ok {
-			return fmt.Errorf("the log has segments in its refuge %s, which the configuration does not name: "+
-				"set data.refuge to it until they are confirmed and released", dir)
-		}
+	if held {
+		return fmt.Errorf("the log has segments in its refuge %s, which the configuration does not name: "+
+			"set data.refuge to it until they are confirmed and released", dir)
 	}
 	return nil
+}
+
+func holdsSegments(fs vfs.FS, dir string) (bool, error) {
+	names, err := fs.List(dir)
+	return slices.ContainsFunc(names, func(name string) bool {
+		_, _, ok := parseSegmentName(name)
+		return ok
+	}), err
 }
 
 // bindRefuge lets the two directories name each other, durably. Until that worked the refuge is not used.

@@ -358,6 +358,14 @@ func TestARefugeOfAnotherLogAndOneThatIsNotMountedAreRefused(t *testing.T) {
 	if err := openClose(cfg); err == nil || !strings.Contains(err.Error(), "mounted") {
 		t.Fatalf("an empty directory in place of the refuge: %v", err)
 	}
+	if err := vfs.WriteFile(disk, "/r/refuge", []byte(`{"log":"00000000-0000-4000-8000-000000000001"}`)); err != nil {
+		t.Fatal(err)
+	}
+	away := cfg
+	away.Dir = "/not-mounted"
+	if err := openClose(away); err == nil || !strings.Contains(err.Error(), "mounted") {
+		t.Fatalf("an empty directory in place of that whose refuge it is: %v", err)
+	}
 	same := cfg
 	same.Dir, same.Refuge = "/f", "/f/"
 	if err := openClose(same); err == nil {

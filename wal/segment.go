@@ -49,7 +49,7 @@ func (l *Log) begin(number uint64, first streamdown.LSN, entries []byte) (*segme
 	var errs []error
 	full := false
 	try := func(dir string, over *spare) *segment {
-		h.number = max(number, l.named+1)
+		h.number = l.numberIn(dir, first, number)
 		s, err := l.make(dir, over, h, entries)
 		if err == nil {
 			return s
@@ -83,6 +83,7 @@ func (l *Log) begin(number uint64, first streamdown.LSN, entries []byte) (*segme
 		l.setTight(true)
 		if over := l.takeReserve(); over != nil {
 			if s := try(l.cfg.Dir, over); s != nil {
+				l.refuge.left()
 				return s, nil
 			}
 		}
@@ -94,6 +95,22 @@ func (l *Log) header(number uint64, first streamdown.LSN) header {
 	h := header{log: l.id, number: number, first: first, created: l.cfg.Now().UnixNano(), state: snapshot(l.cfg.Books)}
 	l.state = int64(len(h.state))
 	return h
+}
+
+// tried is what the last file was called that got its name, or almost: it may be found after a crash.
+type tried struct {
+	number uint64
+	first  streamdown.LSN
+	dir    string
+}
+
+// numberIn returns the number of the next segment, made in dir. No two files that may be found have one number, in
+// whatever directory; but of tries of the same one each replaces the last.
+func (l *Log) numberIn(dir string, first streamdown.LSN, atLeast uint64) uint64 {
+	if l.tried.number >= atLeast && l.tried.first == first && l.tried.dir == dir {
+		return l.tried.number
+	}
+	return max(atLeast, l.tried.number+1)
 }
 
 // returned notes that a segment was made in the first directory.
@@ -143,9 +160,7 @@ func (l *Log) make(dir string, over *spare, h header, entries []byte) (*segment,
 			return fmt.Errorf("read back: %w", err)
 		}
 		failures := l.dirFailures.Load()
-		// Whether this works or not, the file may be found under its name: no other file, in whatever directory, may
-		// have its number.
-		l.named = h.number
+		l.tried = tried{h.number, h.first, dir} // whether this works or not
 		if err := l.cfg.FS.Rename(tmp, s.path); err != nil {
 			return err
 		}
@@ -160,10 +175,9 @@ func (l *Log) make(dir string, over *spare, h header, entries []byte) (*segment,
 	}()
 	if err != nil {
 		s.file.Close()
-		// A name that a failed directory sync left behind must not be taken for a segment with entries: its number
-		// would be used again. Best effort: a later segment with a higher number cuts it anyway.
+		// If it has its name it keeps it. What is removed now could come back after a crash, in another process, which
+		// did not see it and used its number; the next segment cuts it.
 		_ = l.cfg.FS.Remove(tmp)
-		_ = l.cfg.FS.Remove(s.path)
 		return nil, err
 	}
 	l.files.Lock()

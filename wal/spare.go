@@ -174,8 +174,8 @@ func (l *Log) home() {
 	if !l.refuge.main(now) {
 		return
 	}
-	cur := l.current()
-	h := l.header(cur.number+1, l.Durable())
+	first := l.Durable()
+	h := l.header(l.numberIn(l.cfg.Dir, first, l.current().number+1), first)
 	if _, err := l.make(l.cfg.Dir, nil, h, nil); err != nil {
 		l.refuge.refused(now, err)
 		return

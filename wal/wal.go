@@ -91,10 +91,10 @@ type Log struct {
 	seed uint32        // of entry CRCs
 	lock io.Closer
 
-	mu     sync.Mutex // guards the following
-	room   *sync.Cond // the collected group was taken, or the log closes
-	group  []byte     // entries being collected
-	spare  []byte     // the buffer that is not in use
+	mu     sync.Mutex    // guards the following
+	taken  chan struct{} // closed when the collected group is taken, or the log closes; nil while nobody waits
+	group  []byte        // entries being collected
+	spare  []byte        // the buffer that is not in use
 	next   streamdown.LSN
 	closed bool
 
@@ -114,9 +114,10 @@ type Log struct {
 	used     atomic.Int64 // bytes of segments as far as they are written
 	held     atomic.Int64 // bytes of the reserve
 	state    int64        // size of the last state; owned by the writer
-	named    uint64       // highest number that a file may bear on the disk; owned by the writer
+	tried    tried        // the last file that was made; owned by the writer
 	tended   time.Time    // when tend was last called; owned by the writer
 	measured uint64       // what stats.bytes was then
+	said     time.Time    // when it was last said that nothing can be written; owned by the writer
 	tight    atomic.Bool  // the disk has no room for batches
 	turn     atomic.Bool  // Release needs another state, so that it can make room
 	refuge   refuge
@@ -176,7 +177,6 @@ func Open(cfg Config) (*Log, *Recovery, error) {
 		return nil, nil, fmt.Errorf("open log in %s: %w", cfg.Dir, err)
 	}
 	l := &Log{cfg: cfg, lock: lock, wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
-	l.room = sync.NewCond(&l.mu)
 	l.lanes.init()
 	l.cfg.Books = append([]Book{&l.lanes, &l.identity}, cfg.Books...)
 	ch := make(chan struct{})
@@ -242,7 +242,7 @@ func (l *Log) Close() error {
 		return nil
 	}
 	l.closed = true
-	l.room.Broadcast()
+	l.takenLocked()
 	l.mu.Unlock()
 	close(l.stop)
 	<-l.done

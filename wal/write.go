@@ -1,8 +1,10 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/streamdown/streamdown"
@@ -83,7 +85,7 @@ func (l *Log) commit(stopping bool) bool {
 	l.group = l.spare[:0]
 	l.spare = nil
 	end := l.next
-	l.room.Broadcast()
+	l.takenLocked()
 	l.mu.Unlock()
 
 	first := end - streamdown.LSN(len(group))
@@ -100,9 +102,7 @@ func (l *Log) commit(stopping bool) bool {
 			break
 		}
 		l.stats.failures.Add(1)
-		why := err.Error()
-		l.stats.stuck.Store(&why)
-		l.cfg.Logger.Error("write to log; nothing is acknowledged until it works", "lsn", first, "err", err)
+		l.stuck(err, first)
 		failed = true
 		if last {
 			l.mu.Lock()
@@ -142,7 +142,7 @@ func (l *Log) commit(stopping bool) bool {
 // earlier ones, begins with the group. It begins a new one also when the current one is full.
 func (l *Log) persist(group []byte, first streamdown.LSN, failed bool) error {
 	cur := l.current()
-	if failed {
+	if failed || l.tried.number > cur.number { // a segment that was not finished may be found after a crash, and cuts this one
 		_, err := l.begin(cur.number+1, first, group)
 		return err
 	}
@@ -197,5 +197,25 @@ func (l *Log) apply(group []byte, lsn streamdown.LSN) {
 			b.Apply(&e)
 		}
 		group, lsn = group[n:], lsn+streamdown.LSN(n)
+	}
+}
+
+const sayAgain = 30 * time.Second
+
+// stuck notes why a group could not be written, with what people can do. The same again is said now and then only.
+func (l *Log) stuck(err error, first streamdown.LSN) {
+	why := err.Error()
+	switch {
+	case noRoom(err):
+		why += "; make room on that disk"
+	case errors.Is(err, syscall.EROFS):
+		why += "; `dmesg` tells why the file system became read-only; mount it again, or name a data.refuge on another disk and restart"
+	case errors.Is(err, syscall.EIO):
+		why += "; `dmesg` tells what the disk has; a data.refuge on another disk would have taken over"
+	}
+	old := l.stats.stuck.Swap(&why)
+	if now := l.cfg.Now(); old == nil || *old != why || now.Sub(l.said) >= sayAgain {
+		l.said = now
+		l.cfg.Logger.Error("write to log; nothing is acknowledged until it works", "lsn", first, "err", why)
 	}
 }
