@@ -76,9 +76,14 @@ func whole(s Status) Status {
 	s.Target.BreakerSince, s.Target.LookedAt = utc(s.Target.BreakerSince), utc(s.Target.LookedAt)
 	s.Target.Bootstrap = list(s.Target.Bootstrap)
 	s.Log.Damage = list(s.Log.Damage)
+	s.Log.Scrub = s.Log.Scrub.whole()
+	s.Log.Renewals = append([]Renewal{}, s.Log.Renewals...)
+	for i := range s.Log.Renewals {
+		s.Log.Renewals[i].At = s.Log.Renewals[i].At.UTC()
+	}
 	s.Lanes = append([]Lane{}, s.Lanes...)
 	for i := range s.Lanes {
-		s.Lanes[i].Lost = list(s.Lanes[i].Lost)
+		s.Lanes[i].Lost, s.Lanes[i].Foreign = list(s.Lanes[i].Lost), list(s.Lanes[i].Foreign)
 		if stop := s.Lanes[i].Stop; stop != nil {
 			copied := *stop
 			copied.At = stop.At.UTC()
@@ -94,6 +99,24 @@ func whole(s Status) Status {
 	s.Gateway.Clients = table(s.Gateway.Clients)
 	s.Forward.Answers = table(s.Forward.Answers)
 	return s
+}
+
+func (sc *Scrub) whole() *Scrub {
+	if sc == nil {
+		return nil
+	}
+	s := *sc
+	s.WholeAt = utc(s.WholeAt)
+	if s.Pass != nil {
+		pass := *s.Pass
+		pass.Since = pass.Since.UTC()
+		s.Pass = &pass
+	}
+	s.Damage = append([]Rot{}, s.Damage...)
+	for i := range s.Damage {
+		s.Damage[i].FirstSeen = s.Damage[i].FirstSeen.UTC()
+	}
+	return &s
 }
 
 func utc(t *time.Time) *time.Time {

@@ -30,6 +30,7 @@ func TestReadyMeansCanAck(t *testing.T) {
 func TestStatusKeepsTheJSONRules(t *testing.T) {
 	for name, edit := range map[string]func(*Status){
 		"outage": nil, "nothing known": func(s *Status) { *s = Status{Lanes: []Lane{{Topic: "t"}}} },
+		"not checked yet": func(s *Status) { s.Log.Scrub = &Scrub{BytesPerSecond: 1, Pass: &ScrubPass{Since: s.StartedAt}} },
 	} {
 		_, _, body := ask(t, &desk{edit: edit}, "GET", "/v1/status", "")
 		var v map[string]any
@@ -44,6 +45,7 @@ func TestStatusKeepsTheJSONRules(t *testing.T) {
 			"log.fsync_p99_seconds": true, "records.acked": true, "records.backlog_bytes": true, "records.oldest_age_seconds": true,
 			"gateway.ack_p50_seconds": true, "gateway.ack_p99_seconds": true, "lanes.offset": true, "lanes.stop": true,
 			"log.room_bytes": true, "log.room_seconds": true, "log.refuge": true,
+			"log.scrub": true, "log.scrub.whole_pass_at": true, "log.scrub.whole_pass_bytes": true, "log.scrub.pass": true,
 		}
 		walk("", v, func(path string, v any) {
 			key := path[strings.LastIndexByte(path, '.')+1:]

@@ -73,7 +73,11 @@ func outage() Status {
 		Target: Target{Name: "primary", Bootstrap: []string{"k1:9092"}, Breaker: "open", BreakerSince: &at, BreakerWhy: "refused", LookedAt: &at},
 		Log: Log{
 			Dir: "d", SizeBytes: 8192, MaxSizeBytes: 1 << 30, Segments: 1, First: 64, Durable: 5000, Watermark: 904, Groups: 7, Bytes: 5000,
-			FsyncP99: &p99, Fsync: latency,
+			FsyncP99: &p99, Fsync: latency, Renewals: []Renewal{{At: at, Was: "a"}},
+			Scrub: &Scrub{
+				BytesPerSecond: 8 << 20, Way: "direct", CheckedBytes: 9000, Passes: 2, WholeAt: &at, WholeBytes: &bytes, Found: 1, Ranges: 1,
+				Damage: []Rot{{Kind: "entries", Segment: "s", FromByte: 100, ToByte: 200, From: 104, To: 204, Detail: "no valid entry", FirstSeen: at}},
+			},
 		},
 		Records: Records{
 			Accepted: 100, Acked: Known(uint64(99)), Confirmed: 60, Backlog: 40, BacklogBytes: &bytes, OldestAge: &age, OnlyOnThisDisk: 40,
@@ -88,7 +92,8 @@ func outage() Status {
 			{Topic: "orders", Partition: 0, State: "warm", AcceptedEnd: 70, Confirmed: 40, Backlog: 30, Offset: &offset},
 			{
 				Topic: "orders", Partition: 1, State: "stopped", AcceptedEnd: 20, Confirmed: 10, Backlog: 10,
-				Stop: &Stop{At: at, Code: 29, Reason: "not authorized"},
+				Stop:    &Stop{At: at, Code: 29, Reason: "not authorized"},
+				Foreign: []Foreign{{PID: 4001, From: 50, To: 60, Offset: 100, End: 110, Records: 10}, {PID: 4001, From: -1, To: -1, Offset: 120, End: 123, Records: 3}},
 			},
 			{Topic: "clicks", Partition: 0, State: "idle", Live: true, AcceptedEnd: 10, Confirmed: 10},
 		},

@@ -62,6 +62,7 @@ var (
 	scans        = desc("scans_total", "Reads of the target to find out what it holds.", "target")
 	doubled      = desc("doubled_batches_total", "Batches of ours seen twice at the target.", "target")
 	damagedAway  = desc("damaged_records", "Records that damage to the log took before they were sent.")
+	foreign      = desc("foreign_records", "Records found at the target in this log's name that are not in this log, since the start.", "target")
 	readAhead    = desc("read_ahead_bytes", "Bytes of the log that are read and not confirmed.", "target")
 	lanes        = desc("lanes", "Lanes by state.", "state")
 	holds        = desc("holds", "Holds in force.")
@@ -89,6 +90,10 @@ var (
 	logFailures   = desc("log_failures_total", "Failed writes and syncs.")
 	logStuck      = desc("log_stuck", "1 while nothing can be written to the log, otherwise 0.")
 	damagedRanges = desc("log_damaged_ranges_total", "Damaged ranges of the log that were met.")
+	scrubbed      = desc("log_scrubbed_bytes_total", "Bytes of sealed segments read again to find rot.")
+	scrubDamage   = desc("log_scrub_damage_ranges", "Damaged ranges in what the log keeps; no sample until all was checked once or damage was found.")
+	scrubWhole    = desc("log_scrub_whole_pass_timestamp_seconds", "When all sealed segments were last checked; no sample before the first time.")
+	renewed       = desc("log_renewed_timestamp_seconds", "When the log last took a new id, for its directory was rolled back or copied; no sample if it never did.")
 	fsyncSeconds  = desc("log_fsync_duration_seconds", "Time that one fsync of the log took.")
 )
 
@@ -147,7 +152,7 @@ func (c collector) collectLanes(e emitter, target string) {
 	}
 	topics := map[string]int64{}
 	var twice uint64
-	var lost int64
+	var lost, strange int64
 	for i := range c.s.Lanes {
 		l := &c.s.Lanes[i]
 		states[l.State]++
@@ -160,6 +165,9 @@ func (c collector) collectLanes(e emitter, target string) {
 		for _, r := range l.Lost {
 			lost += int64(r.To - r.From)
 		}
+		for _, f := range l.Foreign {
+			strange += f.Records
+		}
 	}
 	for state, n := range states {
 		e.gauge(lanes, float64(n), state)
@@ -169,6 +177,7 @@ func (c collector) collectLanes(e emitter, target string) {
 	}
 	e.counter(doubled, twice, target)
 	e.gauge(damagedAway, float64(lost))
+	e.gauge(foreign, float64(strange), target)
 }
 
 func (c collector) collectGateway(e emitter) {
@@ -207,7 +216,19 @@ func (c collector) collectLog(e emitter) {
 	e.counter(logFailures, l.Failures)
 	e.gauge(logStuck, bit(l.Stuck != ""))
 	e.counter(damagedRanges, l.DamagedRanges)
+	if n := len(l.Renewals); n > 0 {
+		e.gauge(renewed, float64(l.Renewals[n-1].At.UnixNano())/float64(time.Second))
+	}
 	e.histogram(fsyncSeconds, &l.Fsync)
+	if sc := l.Scrub; sc != nil && sc.BytesPerSecond != 0 {
+		e.counter(scrubbed, uint64(sc.CheckedBytes)) //nolint:gosec // not negative
+		if sc.WholeAt != nil || sc.Ranges > 0 {
+			e.gauge(scrubDamage, float64(sc.Ranges))
+		}
+		if sc.WholeAt != nil {
+			e.gauge(scrubWhole, float64(sc.WholeAt.UnixNano())/float64(time.Second))
+		}
+	}
 }
 
 type emitter struct{ ch chan<- prometheus.Metric }

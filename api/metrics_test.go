@@ -55,6 +55,8 @@ func TestMetricsTellTheStatus(t *testing.T) {
 		`streamdown_requests_total{api="Produce"} 9`, `streamdown_ack_duration_seconds_bucket{le="0.001"} 3`,
 		`streamdown_ack_duration_seconds_bucket{le="0.01"} 5`, `streamdown_ack_duration_seconds_bucket{le="+Inf"} 6`,
 		`streamdown_ack_duration_seconds_sum 0.1`, `streamdown_log_fsync_duration_seconds_count 6`, `streamdown_log_stuck 0`,
+		`streamdown_log_scrubbed_bytes_total 9000`, `streamdown_log_scrub_damage_ranges 1`, `streamdown_log_scrub_whole_pass_timestamp_seconds 1.772370118e+09`,
+		`streamdown_foreign_records{target="primary"} 13`, `streamdown_log_renewed_timestamp_seconds `,
 		`streamdown_log_size_bytes 8192`, `streamdown_connections 2`, `streamdown_build_info{`, `go_goroutines `, `process_start_time_seconds `,
 	} {
 		if !strings.Contains(body, "\n"+want) {
@@ -77,6 +79,15 @@ func TestUnknownHasNoSample(t *testing.T) {
 	}
 	if strings.Contains(body, "streamdown_breaker_state") && strings.Contains(body, `state="closed",target=""} 1`) {
 		t.Error("an unknown breaker is shown as closed")
+	}
+}
+
+func TestWhatWasNotCheckedIsNotCalledSound(t *testing.T) {
+	for name, sc := range map[string]*Scrub{"off": {}, "not yet": {BytesPerSecond: 1}, "the first pass": {BytesPerSecond: 1, CheckedBytes: 100, Pass: &ScrubPass{}}} {
+		body := serve(Handler(func(context.Context) Status { return Status{Log: Log{Scrub: sc}} }, &desk{}, nil), "/metrics").Body.String()
+		if strings.Contains(body, "\nstreamdown_log_scrub_") {
+			t.Errorf("%s: there is a sample that says that nothing is damaged", name)
+		}
 	}
 }
 

@@ -73,6 +73,10 @@ type Log struct {
 	FsyncP50       *float64  `json:"fsync_p50_seconds"`
 	FsyncP99       *float64  `json:"fsync_p99_seconds"`
 	Fsync          Histogram `json:"-"`
+	Scrub          *Scrub    `json:"scrub"` // null if that is not known
+	// Renewals are the times that the log took a new id (LogID), because somebody else had written in its name: its
+	// directory was rolled back or copied. The last 16, oldest first; they outlive restarts.
+	Renewals []Renewal `json:"renewals"`
 }
 
 // Refuge says that the log goes on in its second directory, and why.
@@ -80,6 +84,41 @@ type Refuge struct {
 	Dir   string    `json:"dir"`
 	Since time.Time `json:"since"`
 	Why   string    `json:"why"`
+}
+
+// Scrub tells what became of reading the log's sealed segments again. Until a pass was whole, nothing is checked.
+type Scrub struct {
+	BytesPerSecond int64      `json:"bytes_per_second"` // data.scrub; 0 = off
+	Way            string     `json:"way"`              // how they are read: direct (the device itself), evict, cached; empty until they were
+	CheckedBytes   int64      `json:"checked_bytes"`    // since the start
+	Passes         int        `json:"passes"`           // that were whole, since the start
+	WholeAt        *time.Time `json:"whole_pass_at"`    // end of the last one
+	WholeBytes     *int64     `json:"whole_pass_bytes"` // what it checked
+	Pass           *ScrubPass `json:"pass"`             // under way; null between two
+	Found          int        `json:"damage_found"`     // damaged ranges since the start, each once
+	Ranges         int        `json:"damage_ranges"`    // damaged ranges in what the log keeps, as last seen
+	Damage         []Rot      `json:"damage"`           // these; at most 1,000
+	Trouble        string     `json:"trouble"`          // why the last pass was not whole; empty if it was
+}
+
+// ScrubPass is one pass over all sealed segments.
+type ScrubPass struct {
+	Since time.Time `json:"since"`
+	Done  int64     `json:"done_bytes"`
+	Total int64     `json:"total_bytes"`
+}
+
+// Rot is one damaged place of the log, [From, To) in its file and in the log.
+type Rot struct {
+	Kind      string         `json:"kind"` // header or state of a segment, which hold no records; entries; missing
+	Segment   string         `json:"segment"`
+	FromByte  int64          `json:"from_byte"`
+	ToByte    int64          `json:"to_byte"`
+	From      streamdown.LSN `json:"from_lsn"`
+	To        streamdown.LSN `json:"to_lsn"`
+	Detail    string         `json:"detail"`
+	FirstSeen time.Time      `json:"first_seen"`
+	Confirmed bool           `json:"confirmed"` // no record is in it that is not at the target
 }
 
 // Range is a part of the log, [From, To).
@@ -139,6 +178,7 @@ type Lane struct {
 	Stop        *Stop              `json:"stop"`    // nil while it is not stopped by an error
 	Doubled     uint64             `json:"doubled"` // batches of ours seen twice at the target
 	Lost        []Lost             `json:"lost"`    // ranges that damage took before they were sent
+	Foreign     []Foreign          `json:"foreign"` // found at the target in this log's name and not in this log, since the start
 }
 
 // Stop is why a lane does not go on.
@@ -153,6 +193,22 @@ type Stop struct {
 type Lost struct {
 	From streamdown.Ordinal `json:"from_ordinal"`
 	To   streamdown.Ordinal `json:"to_ordinal"`
+}
+
+// Foreign is a run of records at the target, [Offset, End), that another process sent in this log's name.
+type Foreign struct {
+	PID     int64              `json:"producer_id"`
+	From    streamdown.Ordinal `json:"from_ordinal"` // as that process counts, -1 if that is not known
+	To      streamdown.Ordinal `json:"to_ordinal"`
+	Offset  streamdown.Offset  `json:"from_offset"`
+	End     streamdown.Offset  `json:"to_offset"`
+	Records int64              `json:"records"`
+}
+
+// Renewal is one change of the log's id.
+type Renewal struct {
+	At  time.Time `json:"at"`
+	Was string    `json:"was"`
 }
 
 // Hold is a person's order to stop lanes; records go on being accepted.

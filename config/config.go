@@ -41,6 +41,7 @@ type Data struct {
 	Dir     string // required: the log's directory, one per process
 	MaxSize Size   // what the log may take; default 10 GiB
 	Refuge  string // a directory on another disk for when Dir cannot be written; empty = none
+	Scrub   Rate   // how fast sealed segments are read again to find rot; default 8 MiB/s
 }
 
 // System is one place that streams can go to.

@@ -87,7 +87,7 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 			Kafka: KafkaListener{Address: "127.0.0.1:19092", Advertise: "127.0.0.1:19092"},
 			HTTP:  HTTPListener{Address: "127.0.0.1:8790"},
 		},
-		Data: Data{Dir: "./data", MaxSize: 10 * GiB},
+		Data: Data{Dir: "./data", MaxSize: 10 * GiB, Scrub: 8 * Rate(MiB)},
 		Systems: []System{{Name: "primary", Kafka: Kafka{
 			Bootstrap: []string{"k1:9092"}, ClientID: "streamdown", SecurityProtocol: "PLAINTEXT", RequestTimeout: 30 * time.Second,
 		}}},
@@ -114,7 +114,8 @@ func TestShowIsTheSameConfig(t *testing.T) {
 		t.Fatal(err)
 	}
 	odd := strings.NewReplacer("./data", `"$${HOST}$$$$d ir\"\\\n#: ü\u0007 - {x}"`, "name: all", "name: yes", "primary:", "5k:").Replace(smallest)
-	for _, src := range []string{smallest, string(src), odd, string(Template("")), string(Template("k1:9092,k2:9092"))} {
+	slow := strings.Replace(smallest, "./data", "./data, scrub: 300KB/s", 1)
+	for _, src := range []string{smallest, string(src), odd, slow, string(Template("")), string(Template("k1:9092,k2:9092"))} {
 		c := parse(t, src)
 		shown := c.Show()
 		again, findings := Parse("shown.yaml", shown, nil)
@@ -123,6 +124,23 @@ func TestShowIsTheSameConfig(t *testing.T) {
 		}
 	}
 	golden(t, "testdata/show.txt", string(parse(t, smallest).Show()))
+}
+
+func TestScrubbingCanBeTurnedOff(t *testing.T) {
+	for _, off := range []string{"off", `"off"`, "0", `"${NONE:-off}"`} {
+		src := strings.Replace(smallest, "./data", "./data, scrub: "+off, 1)
+		c, findings := Parse("t.yaml", []byte(src), nil)
+		if c == nil || c.Data.Scrub != 0 || len(findings) != 1 || findings[0].Key != "data.scrub" {
+			t.Fatalf("%s: %+v, %s", off, c, findings)
+		}
+		if again, _ := Parse("shown.yaml", c.Show(), nil); again == nil || again.Data.Scrub != 0 {
+			t.Errorf("%s: %s", off, c.Show())
+		}
+	}
+	src := strings.Replace(smallest, "./data", "./data, max_size: 50TiB", 1)
+	if _, findings := Parse("t.yaml", []byte(src), nil); len(findings) != 1 || findings[0].Key != "data.max_size" {
+		t.Errorf("%s", findings)
+	}
 }
 
 func TestSecretsAreNotShown(t *testing.T) {

@@ -106,6 +106,18 @@ func (d *decoder) size(v *value, fallback Size) Size {
 	return s
 }
 
+func (d *decoder) rate(v *value, fallback Rate) Rate {
+	if !d.isScalar(v, "a rate such as 8MiB/s, or off") {
+		return fallback
+	}
+	r, err := ParseRate(v.text)
+	if err != nil {
+		d.wrong(v, "%s %v", v.said(), err)
+		return fallback
+	}
+	return r
+}
+
 // choice returns one of the words, or fallback.
 func (d *decoder) choice(v *value, fallback string, words ...string) string {
 	t := d.text(v, fallback)

@@ -63,8 +63,9 @@ func (d *decoder) bind(v *value, fallback string) string {
 const minDataSize = 16 * MiB
 
 func (d *decoder) data(root, v *value) Data {
-	f := d.fields(v, []string{"dir", "max_size", "refuge"}, nil)
+	f := d.fields(v, []string{"dir", "max_size", "refuge", "scrub"}, nil)
 	data := Data{Dir: d.text(f["dir"], ""), MaxSize: d.size(f["max_size"], 10*GiB), Refuge: d.text(f["refuge"], "")}
+	data.Scrub = d.rate(f["scrub"], 8*Rate(MiB))
 	if f["dir"] == nil && (v == nil || !v.broken) {
 		at := v
 		if at == nil {
@@ -78,7 +79,29 @@ func (d *decoder) data(root, v *value) Data {
 	if data.MaxSize < minDataSize && !f["max_size"].broken {
 		d.wrong(f["max_size"], "%s is too little for a log; want at least %s", f["max_size"].said(), minDataSize)
 	}
+	d.scrub(f["scrub"], f["max_size"], &data)
 	return data
+}
+
+// maxScrubDays is how long reading the whole log again should take at most.
+const maxScrubDays = 7
+
+func (d *decoder) scrub(scrub, maxSize *value, data *Data) {
+	if scrub != nil && scrub.broken {
+		return
+	}
+	if data.Scrub == 0 {
+		d.warn(scrub, "rot is then found on the day that the data is needed, and not before")
+		return
+	}
+	days := float64(data.MaxSize) / float64(data.Scrub) / (24 * time.Hour).Seconds()
+	if days <= maxScrubDays {
+		return
+	}
+	if scrub == nil {
+		scrub = maxSize
+	}
+	d.warn(scrub, "at data.scrub: %s it takes %.0f days to read a log of %s again; a higher rate finds rot sooner", data.Scrub, days, data.MaxSize)
 }
 
 func (d *decoder) systems(root, v *value) []System {

@@ -42,6 +42,7 @@ func (c *Config) Show() []byte {
 	if c.Data.Refuge != "" {
 		line("  refuge: %s", q("data.refuge", c.Data.Refuge))
 	}
+	line("  scrub: %s", plain("data.scrub", c.Data.Scrub.String()))
 	line("systems:")
 	for _, s := range c.Systems {
 		path := "systems." + s.Name + ".kafka."

@@ -78,6 +78,36 @@ func (s Size) String() string {
 	return strconv.FormatInt(int64(s), 10)
 }
 
+// Rate is a number of bytes per second; 0 = off.
+type Rate int64
+
+// ParseRate reads a rate such as 8MiB/s, or off.
+func ParseRate(text string) (Rate, error) {
+	text = strings.TrimSpace(text)
+	if text == "off" || text == "0" {
+		return 0, nil
+	}
+	size, found := strings.CutSuffix(text, "/s")
+	s, err := ParseSize(size)
+	switch {
+	case !numberAndUnit.MatchString(strings.TrimSpace(size)):
+		return 0, fmt.Errorf("is not a rate; write it like 8MiB/s, or off")
+	case err != nil:
+		return 0, err
+	case !found:
+		return 0, fmt.Errorf("has no time; write it like %s/s", s)
+	}
+	return Rate(s), nil
+}
+
+// String returns the rate as a size per second, or off.
+func (r Rate) String() string {
+	if r <= 0 {
+		return "off"
+	}
+	return Size(r).String() + "/s"
+}
+
 // ParseDuration reads a duration such as 1.5s, 90s, 1h30m or 7d.
 func ParseDuration(text string) (time.Duration, error) {
 	text = strings.TrimSpace(text)

@@ -28,6 +28,32 @@ func TestSizes(t *testing.T) {
 	}
 }
 
+func TestRates(t *testing.T) {
+	for text, want := range map[string]Rate{
+		"off": 0, "0": 0, "0/s": 0, "8MiB/s": 8 << 20, "1.5 MB/s": 15e5, "100B/s": 100, " 2GiB/s ": 2 << 30, "8MiB": -1, "8": -1, "8M/s": -1,
+		"8MiB/min": -1, "/s": -1, "": -1, "-1MiB/s": -1, "on": -1, "OFF": -1, "8MiB/s/s": -1, "99999999999999999999/s": -1,
+	} {
+		got, err := ParseRate(text)
+		if want < 0 {
+			if err == nil {
+				t.Errorf("%q is read as %d", text, got)
+			}
+			continue
+		}
+		if err != nil || got != want {
+			t.Errorf("%q: %d, %v; want %d", text, got, err, want)
+		}
+		if again, err := ParseRate(got.String()); err != nil || again != got {
+			t.Errorf("%d is written as %q", got, got)
+		}
+	}
+	for text, hint := range map[string]string{"8MiB": "8MiB/s", "8M/s": "MiB", "lots": "or off"} {
+		if _, err := ParseRate(text); err == nil || !strings.Contains(err.Error(), hint) {
+			t.Errorf("%q: no hint at %s: %v", text, hint, err)
+		}
+	}
+}
+
 func TestDurations(t *testing.T) {
 	for text, want := range map[string]time.Duration{
 		"0": 0, "0s": 0, "1.5s": 1500 * time.Millisecond, "1h30m": 90 * time.Minute, "7d": 7 * 24 * time.Hour,

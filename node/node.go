@@ -48,6 +48,7 @@ type Node struct {
 	system    *config.System
 	gateway   *gateway.Server
 	forwarder *forward.Forwarder
+	scrubber  *wal.Scrubber // nil if that is off
 	// What the books counted while the log was opened does not count as accepted or confirmed by this process.
 	replayed, replayedConfirmed int64
 
@@ -90,6 +91,9 @@ func Open(opt Options) (n *Node, err error) {
 			err = errors.Join(err, n.wal.Close())
 		}
 	}()
+	if err = n.wal.Begin(); err != nil {
+		return nil, err
+	}
 	n.replayed, n.replayedConfirmed = n.book.Totals()
 	n.intake.Attach(n.wal)
 	n.catalog.Remember()
@@ -109,6 +113,9 @@ func Open(opt Options) (n *Node, err error) {
 		Core: forward.Config{Patience: n.patience()}, Log: n.wal, Book: n.book, Catalog: n.catalog, Target: to,
 		Logger: n.log, Retain: n.retain(),
 	})
+	if rate := n.cfg.Data.Scrub; rate > 0 {
+		n.scrubber = wal.NewScrubber(n.wal, wal.ScrubConfig{Rate: int64(rate), Watermark: n.book.Watermark})
+	}
 	if n.kafkaL, err = net.Listen("tcp", n.cfg.Listen.Kafka.Address); err != nil {
 		return nil, fmt.Errorf("listen.kafka: %w; is another process on that port?", err)
 	}
@@ -201,6 +208,9 @@ func (n *Node) Run(ctx context.Context) (left int64, err error) {
 	defer stopForwarding()
 	var back errgroup.Group
 	back.Go(func() error { return n.forwarder.Run(forwarding) })
+	if n.scrubber != nil {
+		back.Go(func() error { return n.scrubber.Run(ctx) })
+	}
 	page := api.Server(api.Handler(n.Status, n, n.log), n.log)
 	back.Go(func() error {
 		if err := page.Serve(n.httpL); !errors.Is(err, http.ErrServerClosed) {

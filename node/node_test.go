@@ -64,12 +64,18 @@ type running struct {
 
 func start(t *testing.T, dir, bootstrap string) *running {
 	t.Helper()
+	return startWith(t, dir, bootstrap, "")
+}
+
+// startWith adds keys to those of `data`.
+func startWith(t *testing.T, dir, bootstrap, data string) *running {
+	t.Helper()
 	src := fmt.Sprintf(`version: 1
 listen: { kafka: { address: "127.0.0.1:0" }, http: { address: "127.0.0.1:0" } }
-data: { dir: %q }
+data: { dir: %q%s }
 systems: { primary: { kafka: { bootstrap.servers: %q } } }
 streams: [ { name: all, topics: ["*"], to: primary } ]
-`, dir, bootstrap)
+`, dir, data, bootstrap)
 	cfg, findings := config.Parse("test.yaml", []byte(src), nil)
 	if cfg == nil {
 		t.Fatal(findings)

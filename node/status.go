@@ -94,8 +94,12 @@ func (n *Node) logStatus(fw *forward.Status) api.Log {
 	if st.Fsync.Total > 0 {
 		l.FsyncP50, l.FsyncP99 = seconds(st.Fsync.Quantile(0.5)), seconds(st.Fsync.Quantile(0.99))
 	}
+	l.Scrub = scrubStatus(n.scrubber, n.cfg.Data.Scrub, fw.Watermark)
 	for _, r := range fw.Damage {
 		l.Damage = append(l.Damage, api.Range{From: r.From, To: r.To})
+	}
+	for _, r := range n.wal.Renewals() {
+		l.Renewals = append(l.Renewals, api.Renewal{At: r.At, Was: r.Was.String()})
 	}
 	return l
 }
@@ -164,12 +168,13 @@ func quantile(l *gateway.Latency, q float64) *float64 {
 }
 
 func (n *Node) laneStatus(fw *forward.Status) []api.Lane {
-	at := map[streamdown.LaneID]*forward.LaneStatus{}
+	at := make(map[streamdown.LaneID]*forward.LaneStatus, len(fw.Lanes))
 	for i := range fw.Lanes {
 		at[fw.Lanes[i].ID] = &fw.Lanes[i]
 	}
-	var out []api.Lane
-	for _, l := range n.book.Lanes() {
+	known := n.book.Lanes()
+	out := make([]api.Lane, 0, len(known)) // there may be very many, and somebody may look every second
+	for _, l := range known {
 		tp, ok := n.wal.LaneName(l.ID)
 		if !ok {
 			continue
@@ -188,6 +193,9 @@ func (n *Node) laneStatus(fw *forward.Status) []api.Lane {
 			}
 			for _, lost := range s.Lost {
 				a.Lost = append(a.Lost, api.Lost{From: lost.From, To: lost.To})
+			}
+			for _, f := range s.Foreign {
+				a.Foreign = append(a.Foreign, api.Foreign(f))
 			}
 		}
 		out = append(out, a)

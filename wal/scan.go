@@ -47,9 +47,15 @@ func readState(f vfs.File, log streamdown.ID) (header, []byte, error) {
 	return h, state, nil
 }
 
+// source is what a segment is read from.
+type source interface {
+	io.ReaderAt
+	Size() (int64, error)
+}
+
 // span is a part of one segment's entries that is to be read: [at, limit) in LSNs, with the file position of at.
 type span struct {
-	file  vfs.File
+	file  source
 	seed  uint32
 	first streamdown.LSN // of the segment
 	start int64          // file position of first
@@ -143,7 +149,7 @@ func (s *span) resync(lsn streamdown.LSN) (streamdown.LSN, error) {
 }
 
 // locate finds the file position of a segment's first entry when its header cannot be read: every entry knows its LSN.
-func locate(f vfs.File, seed uint32, first streamdown.LSN, size int64) (int64, error) {
+func locate(f source, seed uint32, first streamdown.LSN, size int64) (int64, error) {
 	buf := make([]byte, 1<<20)
 	c := Chunk{Buf: make([]byte, 64<<10)}
 	for pos := int64(segmentHeader); pos < size; pos += int64(len(buf) - entryHeader) {

@@ -25,12 +25,14 @@ func healthy() api.Status {
 	now := time.Date(2026, 3, 1, 14, 5, 0, 0, time.UTC)
 	since, looked := now.Add(-192*time.Second), now.Add(-2*time.Second)
 	p50, p99, zero := 0.0011, 0.0092, int64(0)
+	whole, checked := now.Add(-3*time.Hour), int64(12<<30)
 	return api.Status{
 		Version: "1.0.0", Now: now, StartedAt: now.Add(-26 * time.Hour), Ready: true,
 		Listen: api.Listen{Kafka: "127.0.0.1:19092", HTTP: "127.0.0.1:8790"},
 		Target: api.Target{Name: "primary", ClusterID: api.Known("MkU3OEVBNTcwNTJENDM2Qg"), Breaker: "closed", BreakerSince: &since, LookedAt: &looked},
 		Log: api.Log{
 			Dir: "/var/lib/streamdown", SizeBytes: 3 << 30, MaxSizeBytes: 50 << 30, Segments: 24, FsyncP50: &p50, FsyncP99: &p99,
+			Scrub: &api.Scrub{BytesPerSecond: 8 << 20, Way: "direct", CheckedBytes: 36 << 30, Passes: 3, WholeAt: &whole, WholeBytes: &checked},
 		},
 		Records: api.Records{Accepted: 1_234_567, Confirmed: 1_234_567, BacklogBytes: &zero},
 		Gateway: api.Gateway{Connections: 7, AckP50: &p50, AckP99: &p99},
@@ -73,6 +75,28 @@ func TestStatusPages(t *testing.T) {
 		"damaged": func(s *api.Status) {
 			s.Log.Damage = []api.Range{{From: 4096, To: 5000}}
 			s.Lanes[0].Lost = []api.Lost{{From: 100, To: 103}}
+		},
+		"scrub_begins": func(s *api.Status) {
+			s.Log.Scrub = &api.Scrub{
+				BytesPerSecond: 8 << 20, Way: "cached", CheckedBytes: 1 << 30, Pass: &api.ScrubPass{Done: 1 << 30, Total: 3 << 30}, Trouble: "open x: too many open files",
+			}
+		},
+		"scrub_not_yet": func(s *api.Status) { s.Log.Scrub = &api.Scrub{BytesPerSecond: 8 << 20} },
+		"scrub_off":     func(s *api.Status) { s.Log.Scrub = &api.Scrub{} },
+		"rot": func(s *api.Status) {
+			at, bytes, seen := s.Now.Add(-time.Minute), int64(12<<30), s.Now.Add(-3*time.Hour)
+			s.Log.Scrub = &api.Scrub{
+				BytesPerSecond: 8 << 20, Way: "direct", CheckedBytes: 36 << 30, Passes: 3, WholeAt: &at, WholeBytes: &bytes, Found: 5, Ranges: 3,
+				Damage: []api.Rot{
+					{Kind: "state", Segment: "0000000007-00000000000001234567.wal", FromByte: 64, ToByte: 4000, Detail: "state does not match its checksum", FirstSeen: seen, Confirmed: true},
+					{Kind: "entries", Segment: "0000000008-00000000000002234567.wal", FromByte: 5000, ToByte: 6000, From: 2235567, To: 2236567, Detail: "no valid entry", FirstSeen: seen, Confirmed: true},
+					{Kind: "entries", Segment: "0000000009-00000000000003234567.wal", FromByte: 5000, ToByte: 6000, From: 3235567, To: 3236567, Detail: "bytes [5096, 6000) of it cannot be read: input/output error", FirstSeen: seen},
+				},
+			}
+		},
+		"rolled_back": func(s *api.Status) {
+			s.Log.Renewals = []api.Renewal{{At: s.Now.Add(-time.Hour), Was: "0f7c1f6e-0000-4000-8000-000000000001"}}
+			s.Lanes[0].Foreign = []api.Foreign{{PID: 4001, From: 50, To: 100, Offset: 120, End: 170, Records: 50}, {PID: 4001, From: -1, To: -1, Offset: 180, End: 181, Records: 1}}
 		},
 		"stuck": func(s *api.Status) { s.Ready, s.NotReady = false, "the log cannot be written: no space left on device" },
 		"unknown": func(s *api.Status) {

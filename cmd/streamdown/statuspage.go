@@ -22,6 +22,7 @@ func writeStatus(w io.Writer, s *api.Status, paint ui.Paint) {
 		row("BACKLOG", backlog(r)),
 		row("TARGET", target(s, paint)),
 		row("LOG", logLine(s)),
+		row("SCRUB", scrubLine(s)),
 		row("CLIENTS", clients(s)),
 		row("LISTEN", fmt.Sprintf("kafka %s, http %s", s.Listen.Kafka, s.Listen.HTTP)),
 	}
@@ -41,6 +42,10 @@ func headline(s *api.Status, paint ui.Paint) string {
 	switch {
 	case len(s.Log.Damage) > 0 || lostRecords(s) > 0:
 		return paint.Bad("DAMAGED") + "  producers are acked; part of the log cannot be read (below)"
+	case urgentRot(s.Log.Scrub) > 0:
+		return paint.Bad("ROT") + "  producers are acked; the disk lost part of the log, which may hold records that are nowhere else (below)"
+	case rolledBack(s):
+		return paint.Bad("ROLLED BACK OR COPIED") + "  producers are acked; another process wrote in this log's name (below)"
 	case s.Target.Breaker == "open" || s.Target.Breaker == "half_open":
 		return paint.Bad("TARGET AWAY") + "  " + count(s.Records.Backlog, "record") + " safe in the log; producers are acked, but for streams with when_isolated: reject"
 	case s.Target.Breaker != "closed":
@@ -102,7 +107,7 @@ func logLine(s *api.Status) string {
 	if l.Failures > 0 {
 		text += "; " + count(l.Failures, "failed write")
 	}
-	if l.WaitingSeconds > 1 {
+	if l.WaitingSeconds > 1 && l.Stuck == "" {
 		text += fmt.Sprintf("; a write has been waiting for %.0f s: the disk is slow or hangs", l.WaitingSeconds)
 	}
 	if r := l.Refuge; r != nil {
@@ -142,6 +147,21 @@ func lostRecords(s *api.Status) (n int64) {
 	return n
 }
 
+// rolledBack reports whether the data directory was seen to be rolled back or copied since the process started.
+func rolledBack(s *api.Status) bool {
+	return slices.ContainsFunc(s.Log.Renewals, func(r api.Renewal) bool { return !r.At.Before(s.StartedAt) }) ||
+		slices.ContainsFunc(s.Lanes, func(l api.Lane) bool { return len(l.Foreign) > 0 })
+}
+
+func foreignLine(l *api.Lane, f *api.Foreign) string {
+	text := fmt.Sprintf("foreign  %s/%d: offsets %d to %d of the target hold %s that this log does not have",
+		plain(l.Topic), l.Partition, f.Offset, f.End-1, count(f.Records, "record"))
+	if f.From >= 0 {
+		text += fmt.Sprintf(" (as its ordinals %d to %d)", f.From, f.To-1)
+	}
+	return text
+}
+
 func allLive(s *api.Status) bool {
 	return !slices.ContainsFunc(s.Lanes, func(l api.Lane) bool { return l.Backlog > 0 && !l.Live })
 }
@@ -161,6 +181,16 @@ func writeTrouble(w io.Writer, s *api.Status) {
 			lines = append(lines, fmt.Sprintf("damaged  %s/%d: records %d to %d were lost to damage before they were sent", plain(l.Topic), l.Partition, r.From, r.To-1))
 		}
 	}
+	for i := range s.Lanes {
+		for j := range s.Lanes[i].Foreign {
+			lines = append(lines, foreignLine(&s.Lanes[i], &s.Lanes[i].Foreign[j]))
+		}
+	}
+	for _, r := range s.Log.Renewals {
+		lines = append(lines, fmt.Sprintf("copied   the log took a new id %s ago, it was %s: its directory was rolled back or copied; if a process runs on another copy, stop one of them",
+			since(s.Now, r.At), plain(r.Was)))
+	}
+	lines = append(lines, rotLines(s)...)
 	for _, r := range s.Log.Damage {
 		lines = append(lines, fmt.Sprintf("damaged  log bytes %d to %d; streamdown wal verify has the details", r.From, r.To-1))
 	}
