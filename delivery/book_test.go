@@ -172,3 +172,62 @@ func TestAnIdleBookWritesNothing(t *testing.T) {
 		t.Fatal("a watermark that moved far was not written down")
 	}
 }
+
+// TestABindingEndsWhereTheLogWasOpened: what came since was never sent under it, however often the log was opened
+// meanwhile, and through a snapshot (rule A2).
+func TestABindingEndsWhereTheLogWasOpened(t *testing.T) {
+	opened := &wal.Entry{Kind: wal.KindOpened}
+	b := delivery.New()
+	limit := func(when string, closed bool, at streamdown.Ordinal) {
+		t.Helper()
+		again := delivery.New()
+		if err := again.Restore(b.Snapshot(nil)); err != nil {
+			t.Fatal(err)
+		}
+		if l := again.Lane(0); l != b.Lane(0) {
+			t.Fatalf("%s: %+v came back as %+v", when, b.Lane(0), l)
+		}
+		if l := b.Lane(0); l.Closed != closed || l.Limit != at {
+			t.Fatalf("%s: closed %v at %d, want %v at %d", when, l.Closed, l.Limit, closed, at)
+		}
+	}
+	bind := func(pid int64, epoch int16, base streamdown.Ordinal) {
+		b.Apply(delivery.BindingEntry(delivery.Binding{PID: pid, Epoch: epoch, Base: base}))
+	}
+	accept(b, 0, 0, 10)
+	b.Apply(opened)
+	limit("a lane without a binding", false, 0)
+	bind(7, 0, 0)
+	accept(b, 0, 10, 40)
+	limit("bound", false, 0)
+	b.Apply(opened)
+	limit("opened", true, 50)
+	accept(b, 0, 50, 60)
+	b.Apply(opened)
+	limit("opened again before anything was sent", true, 50)
+	bind(7, 1, 45)
+	limit("a new epoch, for what lies below", true, 50)
+	bind(8, 0, 50)
+	limit("bound anew", false, 0)
+	b.Apply(opened)
+	limit("and opened", true, 110)
+}
+
+// TestSnapshotsOfEarlierVersionsRestore: before bindings could be closed.
+func TestSnapshotsOfEarlierVersionsRestore(t *testing.T) {
+	const written = "\x00\x02{}\x00\x06\x12\x14\x01\x00\x01c\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x0e\x00\x06\x12"
+	b := delivery.New()
+	if err := b.Restore([]byte(written)); err != nil {
+		t.Fatal(err)
+	}
+	want := delivery.Lane{End: 10, Confirmed: 3, Offset: 9, Bound: true, Binding: delivery.Binding{Cluster: "c", PID: 7, Base: 3, End: 9}}
+	if l := b.Lane(0); l != want {
+		t.Fatalf("%+v, want %+v", l, want)
+	}
+	if got := b.Snapshot(nil); string(got) != written {
+		t.Fatalf("an open binding is written as %q now", got)
+	}
+	if err := b.Restore([]byte("\x00\x02{}\x00\x06\x12\x14\x03")); err == nil {
+		t.Fatal("a state of a later version is taken for one of ours")
+	}
+}

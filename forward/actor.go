@@ -20,22 +20,44 @@ func (a *actor) f() *Forwarder { return (*Forwarder)(a) }
 
 func (a *actor) Read(r Reader, from streamdown.LSN) {
 	f := a.f()
-	size := min(uint64(f.core.durable-from), readSize)
-	for len(f.entries) <= int(r) {
-		f.entries = append(f.entries, nil)
+	// The Core asks for the next read before this one's chunk is free again, so a reader has two of them.
+	var c *chunk
+	if last := len(f.chunks) - 1; last >= 0 {
+		c, f.chunks = f.chunks[last], f.chunks[:last]
+	} else {
+		c = &chunk{f: f}
+		c.read, c.hand = c.doRead, c.doHand
 	}
-	entries := f.entries[r]
-	f.entries[r] = nil // handed over: the Core asks for the next read before this one's list is free again
-	f.wg.Go(func() {
-		// The batches keep the buffer alive until they are confirmed; the list of entries is used again.
-		c := wal.Chunk{Buf: make([]byte, size), Entries: entries}
-		err := f.opt.Log.Read(&c, from)
-		f.mail.post(func(now time.Time) {
-			f.core.Chunk(now, r, c.Entries, c.Next, err)
-			clear(c.Entries)
-			f.entries[r] = c.Entries[:0]
-		})
-	})
+	c.reader, c.from = r, from
+	f.wg.Go(c.read)
+}
+
+// chunk is one read of the log, and the buffer for it.
+type chunk struct {
+	wal.Chunk
+	f      *Forwarder
+	reader Reader
+	from   streamdown.LSN
+	err    error
+	read   func() // doRead, made once
+	hand   func(now time.Time)
+}
+
+func (c *chunk) doRead() {
+	if c.Buf == nil {
+		c.Buf = make([]byte, readSize)
+	}
+	c.err = c.f.opt.Log.Read(&c.Chunk, c.from)
+	c.f.mail.post(c.hand)
+}
+
+// doHand gives the Core what was read, which is the chunk's again afterwards.
+func (c *chunk) doHand(now time.Time) {
+	c.f.core.Chunk(now, c.reader, c.Entries, c.Next, c.err)
+	if len(c.Buf) > 4*readSize {
+		c.Buf, c.Entries = nil, nil // one giant batch must not keep its buffer for ever
+	}
+	c.f.chunks = append(c.f.chunks, c)
 }
 
 func (a *actor) Connect(node int32) {
@@ -45,8 +67,7 @@ func (a *actor) Connect(node int32) {
 	f.run(lookWithin, func(ctx context.Context) func(now time.Time) {
 		p, err := f.opt.Target.Dial(ctx, node, nodeDepth, func(tag uint64, answers []sink.Answer, err error) {
 			if err == nil {
-				answers = slices.Clone(answers) // borrowed: the next answer overwrites them
-				f.mail.post(func(now time.Time) { f.core.Answered(now, node, tag, answers) })
+				f.mail.answered(node, tag, answers)
 				return
 			}
 			f.mail.post(func(now time.Time) { f.lost(now, node, dial, err) })
@@ -56,7 +77,7 @@ func (a *actor) Connect(node int32) {
 		}
 		return func(now time.Time) {
 			if err == nil {
-				f.pipes[node] = link{p, dial}
+				f.pipes[node] = link{pipe: p, dial: dial}
 				f.watch(node, dial, p)
 			}
 			f.core.Connected(now, node, f.opt.Target.Reset(err), err)
@@ -85,10 +106,20 @@ func (f *Forwarder) lost(now time.Time, node int32, dial uint64, err error) {
 
 var errClosedByUs = errors.New("connection closed by the gateway")
 
+// Disconnect closes a connection. The Core hears of it when the pipe has ended and not before: until then the pipe may be
+// reading the bytes of what it was given.
 func (a *actor) Disconnect(node int32) {
 	f := a.f()
-	dial := f.pipes[node].dial
-	f.mail.post(func(now time.Time) { f.lost(now, node, dial, errClosedByUs) })
+	l, ok := f.pipes[node]
+	if !ok || l.closing {
+		return
+	}
+	l.closing = true
+	f.pipes[node] = l
+	f.wg.Go(func() {
+		f.open.close(l.pipe)
+		f.mail.post(func(now time.Time) { f.lost(now, node, l.dial, errClosedByUs) })
+	})
 }
 
 func (a *actor) Send(node int32, tag uint64, parcels []sink.Parcel) {
@@ -100,18 +131,27 @@ func (a *actor) Send(node int32, tag uint64, parcels []sink.Parcel) {
 func (a *actor) Bind(lane streamdown.LaneID, r BindRequest) {
 	f := a.f()
 	f.question(askWithin, func(ctx context.Context) func(now time.Time) {
-		b, err := f.bind(ctx, lane, r)
+		b, err := f.identity(ctx, lane, r)
 		class := f.opt.Target.Classify(err)
-		return func(now time.Time) { f.core.Bound(now, lane, b, class, err) }
+		return func(now time.Time) {
+			if err == nil {
+				e := delivery.BindingEntry(b)
+				if _, err = f.opt.Log.Append(e); err == nil {
+					f.unsynced = append(f.unsynced, unsynced{e.End(), b})
+					return
+				}
+			}
+			f.core.Bound(now, lane, b, class, err)
+		}
 	})
 }
 
-// bind makes an identity and waits until it is durable: before that nothing may be sent under it (rule C1).
-func (f *Forwarder) bind(ctx context.Context, lane streamdown.LaneID, r BindRequest) (delivery.Binding, error) {
+// identity makes an identity for a lane. It may be used once it is durable (rule C1).
+func (f *Forwarder) identity(ctx context.Context, lane streamdown.LaneID, r BindRequest) (delivery.Binding, error) {
 	b := delivery.Binding{Lane: lane, Cluster: r.Cluster, Topic: r.Topic, PID: r.PID, Epoch: r.Epoch, Base: r.Base}
 	var err error
 	if b.PID < 0 {
-		if b.PID, err = f.producerID(ctx, r.Cluster); err != nil {
+		if b.PID, err = f.producerID(ctx, r.Cluster, r.Not); err != nil {
 			return b, err
 		}
 	}
@@ -119,14 +159,29 @@ func (f *Forwarder) bind(ctx context.Context, lane streamdown.LaneID, r BindRequ
 		return b, err
 	}
 	// The right to ask is needed after a crash; that it is missing is found out now (rule D1).
-	if _, err := f.opt.Target.Ask(ctx, AskRequest{Node: r.Node, TopicPartition: r.TopicPartition, PID: b.PID}); err != nil {
-		return b, fmt.Errorf("ask what the target holds (that needs READ on the topic): %w", err)
+	if r.Not < 0 { // otherwise the lane has asked under the binding before
+		if _, err := f.opt.Target.Ask(ctx, AskRequest{Node: r.Node, TopicPartition: r.TopicPartition, PID: b.PID}); err != nil {
+			return b, fmt.Errorf("ask what the target holds (that needs READ on the topic): %w", err)
+		}
 	}
-	e := delivery.BindingEntry(b)
-	if _, err := f.opt.Log.Append(e); err != nil {
-		return b, err
+	return b, nil
+}
+
+// unsynced is a binding that is in the log and not durable yet.
+type unsynced struct {
+	end     streamdown.LSN
+	binding delivery.Binding
+}
+
+// synced tells of the bindings that have become durable. Thousands may wait: none of them costs a goroutine.
+func (f *Forwarder) synced(now time.Time, durable streamdown.LSN) {
+	n := 0
+	for n < len(f.unsynced) && f.unsynced[n].end <= durable {
+		b := f.unsynced[n].binding
+		f.core.Bound(now, b.Lane, b, sink.OK, nil)
+		n++
 	}
-	return b, f.opt.Log.Wait(ctx, e.End())
+	f.unsynced = slices.Delete(f.unsynced, 0, n)
 }
 
 func (a *actor) Ask(lane streamdown.LaneID, r AskRequest) {
@@ -182,6 +237,16 @@ func (a *actor) Confirm(lane streamdown.LaneID, to streamdown.Ordinal, end strea
 func (a *actor) SetLive(lane streamdown.LaneID, live bool) { a.opt.Book.SetLive(lane, live) }
 
 func (a *actor) SetUp(up bool) { a.opt.Book.SetUp(up) }
+
+func (a *actor) Renew() {
+	was := a.opt.Log.ID()
+	id, err := a.opt.Log.Renew()
+	if err != nil && !errors.Is(err, wal.ErrClosed) {
+		a.log.Error("take a new log id", "err", err)
+		return
+	}
+	a.log.Warn("the log takes a new id", "was", was, "log", id)
+}
 
 func (a *actor) Note(n Note) {
 	args := []any{"detail", n.Detail}

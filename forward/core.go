@@ -27,6 +27,7 @@ type Actor interface {
 	Confirm(lane streamdown.LaneID, to streamdown.Ordinal, end streamdown.Offset)
 	SetLive(lane streamdown.LaneID, live bool)
 	SetUp(up bool)
+	Renew() // the log takes a new identity, durably before the next binding is (rule A2)
 	Note(n Note)
 }
 
@@ -45,13 +46,16 @@ type Note struct {
 }
 
 // BindRequest asks for a durable identity of a lane at the target. Epoch and Base are decided; a PID of -1 means the
-// one that this log has at the target, allocated there on first use.
+// one that this process has at the target, allocated there on first use, and another one if that is Not. No process
+// begins a binding under a producer id that an earlier one allocated: whoever runs on a copy of the directory has that
+// one too (rule A2).
 type BindRequest struct {
 	Node           int32
 	TopicPartition streamdown.TopicPartition
 	Cluster        string
 	Topic          streamdown.ID
 	PID            int64
+	Not            int64 // -1 = none
 	Epoch          int16
 	Base           streamdown.Ordinal
 }
@@ -85,8 +89,9 @@ type Config struct {
 	Request  int           // bytes of one produce request; default 1 MiB
 	LookEach time.Duration // between looks at the cluster when all is well; default 5 s
 
-	ahead int // bytes read ahead for one lane; laneAhead
-	near  int // log bytes that a reader goes back rather than to start another one; nearby
+	ahead int  // bytes read ahead for one lane; laneAhead
+	near  int  // log bytes that a reader goes back rather than to start another one; nearby
+	spoil bool // for the simulation: what is given back or used again is overwritten first
 
 	// Planted bugs for the simulation: it has to find them.
 	plantSilence bool // a lost answer means that nothing was stored
@@ -94,6 +99,15 @@ type Config struct {
 	plantEarly   bool // a sent batch counts as confirmed
 	plantWarm    bool // a cold lane has as many in flight as a warm one
 	plantBump    bool // a lost connection ends in a new epoch instead of a question
+	plantAlias   bool // batches stay in the reader's buffer
+	plantHasty   bool // a batch's buffer is given back when it was sent
+	plantReuse   bool // a request's parcels are used again when it was sent
+	plantEnd     bool // what the target may hold of ours ends where the log ends now
+	plantLast    bool // the end that counts is the one of the last opening, not of the first since the binding
+	plantStay    bool // a lane goes on under the binding that it found in the log
+	plantOldID   bool // a new life takes a new epoch of the old producer id
+	plantMove    bool // what is not stored after a scan goes out under the new id at once
+	plantSkip    bool // a new life does not ask what is stored under the binding before
 }
 
 func (c Config) withDefaults() Config {
@@ -129,6 +143,7 @@ const (
 	missingFor    = 10 * time.Second // a topic that does not exist for so long is a config error
 	lookSoonest   = 200 * time.Millisecond
 	defaultExpiry = 24 * time.Hour
+	trimEach      = 10 * time.Second // buffers that nobody needed for so long are let go
 )
 
 // Core decides for all lanes of one target. It is owned by one goroutine. Every event carries the time.
@@ -144,7 +159,10 @@ type Core struct {
 	readers []*reader // [0] is the main reader; others are cursors, nil when not in use
 	durable streamdown.LSN
 	bytes   int     // read ahead, all lanes together
+	bodies  bodies  // that they are in
 	touched []*lane // got batches from the chunk being taken
+	spare   spares
+	trimAt  time.Time
 
 	view     *catalog.Cluster
 	lookedAt time.Time
@@ -156,6 +174,7 @@ type Core struct {
 	probing bool
 
 	tag      uint64
+	renewed  bool    // somebody else wrote in the log's name
 	damage   []Range // of the log, met while reading
 	counts   map[sink.Class]uint64
 	sent     uint64 // batches
@@ -174,6 +193,7 @@ func New(cfg Config, act Actor) *Core {
 		lanes: map[streamdown.LaneID]*lane{}, nodes: map[int32]*node{},
 		readers: []*reader{{pos: cfg.From}}, durable: cfg.Durable,
 		brk: breaker.New(cfg.Breaker), counts: map[sink.Class]uint64{},
+		bodies: bodies{most: cfg.Window, spoil: cfg.spoil},
 	}
 }
 
@@ -293,6 +313,10 @@ func (c *Core) Tick(now time.Time) {
 	for _, l := range c.order {
 		c.judge(l)
 	}
+	if !now.Before(c.trimAt) {
+		c.bodies.trim()
+		c.trimAt = now.Add(trimEach)
+	}
 }
 
 // Resume gives a stopped lane another try, and lets lanes go on that were held.
@@ -329,6 +353,16 @@ func (c *Core) lane(id streamdown.LaneID) *lane {
 	l := &lane{
 		id: id, tp: tp, bound: known.Bound, bind: known.Binding, confirmed: known.Confirmed, wanted: known.Confirmed,
 		offset: known.Offset, doubt: known.Bound, cold: true, live: c.up, scannedOf: nobody,
+		closed: known.Bound, most: known.End,
+	}
+	if known.Closed && !c.cfg.plantLast {
+		l.most = known.Limit // otherwise the log shows its opening in a moment: no record that came later is in the book yet
+	}
+	if c.cfg.plantStay {
+		l.closed = false
+	}
+	if c.cfg.plantSkip && l.closed {
+		l.doubt, l.most = false, l.confirmed
 	}
 	l.progress = c.now
 	c.lanes[id] = l

@@ -15,12 +15,16 @@
 //	any answer but OK, or a lost connection → wait for what is in flight → doubt: ask, scan if needed → cold
 //	a config error or a poisoned batch → stopped, with the reason; a person's order → held
 //
+// A binding that the lane finds in the log is closed: what was recovered when the log was opened is settled under it, and
+// what came later goes out under a producer id of this process, for others may have a copy of the directory (rule A2).
+//
 // Doubt ends with knowledge only (rules D1 to D3): DescribeProducers says where the target stands; unless that is just
 // behind what is confirmed, a scan up to the high watermark says what is stored. Silence means nothing.
 //
 // # Reading
 //
-// One reader feeds all lanes from the log, ahead by a bounded window. A lane that cannot go on is parked: it keeps
+// One reader feeds all lanes from the log, ahead by a bounded window; the batches of the window lie in buffers that are
+// lent and given back (bodies.go tells who owns which bytes). A lane that cannot go on is parked: it keeps
 // the position of its first unconfirmed batch and no memory. When it may go on and the reader is far ahead by then, one
 // of a few cursors reads for it until it has caught up (decision 9).
 //

@@ -42,7 +42,7 @@ func (c *Core) feed() {
 	}
 }
 
-// Chunk brings what a read returned. The entries' bodies must stay valid until the batches are confirmed. Damage
+// Chunk brings what a read returned. The entries and their bodies are the caller's again when it returns. Damage
 // (*wal.CorruptError) is noted and passed over.
 func (c *Core) Chunk(now time.Time, id Reader, entries []wal.Entry, next streamdown.LSN, err error) {
 	c.now = now
@@ -56,14 +56,7 @@ func (c *Core) Chunk(now time.Time, id Reader, entries []wal.Entry, next streamd
 		c.feed()
 		return
 	}
-	var bad *wal.CorruptError
-	switch {
-	case errors.As(err, &bad):
-		if r := (Range{bad.From, bad.To}); !slices.Contains(c.damage, r) { // read again, it is met again
-			c.damage = append(c.damage, r)
-		}
-		c.act.Note(Note{Bad: true, What: "damage in the log", Detail: bad.Error()})
-	case err != nil:
+	if err != nil && !c.damaged(err) {
 		c.act.Note(Note{Bad: true, What: "read log", Detail: err.Error()})
 		return // Tick tries again
 	}
@@ -83,6 +76,19 @@ func (c *Core) Chunk(now time.Time, id Reader, entries []wal.Entry, next streamd
 	c.touched = c.touched[:0]
 	c.flush()
 	c.feed()
+}
+
+// damaged notes damage in the log; another error is none.
+func (c *Core) damaged(err error) bool {
+	var bad *wal.CorruptError
+	if !errors.As(err, &bad) {
+		return false
+	}
+	if r := (Range{bad.From, bad.To}); !slices.Contains(c.damage, r) { // read again, it is met again
+		c.damage = append(c.damage, r)
+	}
+	c.act.Note(Note{Bad: true, What: "damage in the log", Detail: bad.Error()})
+	return true
 }
 
 // take gives a batch to its lane.
@@ -108,13 +114,19 @@ func (c *Core) take(id Reader, e *wal.Entry) {
 	if len(l.queue) == 0 {
 		l.progress = c.now
 	}
-	l.queue = append(l.queue, item{
+	body := c.bodies.lend(len(e.Body))
+	copy(body, e.Body)
+	if c.cfg.plantAlias {
+		c.bodies.lent += cap(e.Body) - cap(body)
+		body = e.Body
+	}
+	c.push(l, item{
 		lsn: e.LSN, ordinal: e.Ordinal, count: e.Count, arrival: e.Arrival, newest: newestOf(e.Body),
-		gap: e.Ordinal > l.wanted, body: e.Body,
+		gap: e.Ordinal > l.wanted, body: body,
 	})
 	l.wanted = e.Ordinal + streamdown.Ordinal(e.Count)
-	l.bytes += len(e.Body)
-	c.bytes += len(e.Body)
+	l.bytes += weight(body)
+	c.bytes += weight(body)
 	if !l.full && l.bytes >= c.cfg.ahead {
 		l.full = true
 		c.readers[id].full++

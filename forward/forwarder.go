@@ -28,7 +28,8 @@ type Target interface {
 	Ask(ctx context.Context, r AskRequest) (sink.Held, error)
 	Scan(ctx context.Context, r ScanRequest) (sink.Found, error)
 	// Dial opens a connection that takes up to depth unanswered sends. answered is called once per Send, in order: with
-	// the answers in the order of the parcels, borrowed until it returns, or with the error that ended the connection.
+	// the answers in the order of the parcels, borrowed until it returns, or with the error that ended the connection. Parcels
+	// and payloads are the pipe's to read until then; after the first error it reads none of them any more.
 	Dial(ctx context.Context, node int32, depth int, answered func(tag uint64, answers []sink.Answer, err error)) (Pipe, error)
 	// Classify says what an error means; Reset whether a connection was refused or reset.
 	Classify(err error) sink.Class
@@ -77,7 +78,6 @@ type Forwarder struct {
 	wg   sync.WaitGroup // of all goroutines but the loop
 	// run starts work in a goroutine that Run waits for; what it returns becomes an event. Set by Run, whose context bounds it.
 	run   func(within time.Duration, work func(ctx context.Context) func(now time.Time))
-	gate  chan struct{} // askersAtOnce
 	ended chan struct{} // closed when Run has ended
 
 	open  openPipes
@@ -88,14 +88,19 @@ type Forwarder struct {
 	pid   int64
 	pidOf string // the cluster that pid belongs to
 
-	entries     [][]wal.Entry // by reader, for use again; owned by the loop
-	confirmedAt []sample      // what was the watermark when; owned by the loop
+	// Owned by the loop.
+	chunks      []*chunk   // for use again
+	waiting     []question // to be asked when others were answered
+	asking      int
+	unsynced    []unsynced // bindings in the log, in order
+	confirmedAt []sample   // what was the watermark when
 	released    streamdown.LSN
 }
 
 type link struct {
-	pipe Pipe
-	dial uint64
+	pipe    Pipe
+	dial    uint64
+	closing bool // Disconnect was called
 }
 
 type sample struct {
@@ -103,18 +108,13 @@ type sample struct {
 	lsn streamdown.LSN
 }
 
-// NewForwarder returns a forwarder that goes on where the book and the log stand.
+// NewForwarder returns a forwarder that goes on where the book and the log stand. The log's Begin must have been called.
 func NewForwarder(opt Options) *Forwarder {
-	f := &Forwarder{opt: opt, log: opt.Logger, gate: make(chan struct{}, askersAtOnce), ended: make(chan struct{}), pipes: map[int32]link{}, pid: -1}
+	f := &Forwarder{opt: opt, log: opt.Logger, ended: make(chan struct{}), pipes: map[int32]link{}, pid: -1}
 	if f.log == nil {
 		f.log = slog.New(slog.DiscardHandler)
 	}
 	f.mail.signal = make(chan struct{}, 1)
-	for _, l := range opt.Book.Lanes() {
-		if l.Bound && l.Binding.PID > f.pid {
-			f.pid, f.pidOf = l.Binding.PID, l.Binding.Cluster
-		}
-	}
 	cfg := opt.Core
 	cfg.Book, cfg.Name = opt.Book, opt.Log.LaneName
 	cfg.From = max(opt.Book.Watermark(), opt.Log.Stats().First)
@@ -141,13 +141,16 @@ func (f *Forwarder) Run(ctx context.Context) error {
 		changed := f.opt.Log.Changed()
 		if d := f.opt.Log.Durable(); d > f.core.durable {
 			f.core.Appended(time.Now(), d)
+			f.synced(time.Now(), d)
 		}
 		select {
 		case <-changed:
 		case <-f.mail.signal:
-			for _, event := range f.mail.take() {
-				event(time.Now())
+			events := f.mail.take()
+			for i := range events {
+				events[i].happen(f.core)
 			}
+			f.mail.done(events)
 		case <-tick.C:
 			now := time.Now()
 			f.core.Tick(now)
@@ -177,7 +180,8 @@ func (f *Forwarder) progress(now time.Time) {
 	}
 	f.confirmedAt = append(f.confirmedAt, sample{now, mark})
 	st := f.opt.Log.Stats()
-	pressed := st.MaxSize > 0 && st.Size > st.MaxSize/10*9 // retained payload yields to new data
+	// Retained payload yields to new data. Then the log is asked again and again: what it needs for it, it makes meanwhile.
+	pressed := st.Full != "" || st.MaxSize > 0 && st.Size > st.MaxSize/10*9
 	n := 0
 	for n < len(f.confirmedAt) && (now.Sub(f.confirmedAt[n].at) >= f.opt.Retain || pressed) {
 		n++
@@ -187,7 +191,7 @@ func (f *Forwarder) progress(now time.Time) {
 	}
 	upTo := f.confirmedAt[n-1].lsn
 	f.confirmedAt = append(f.confirmedAt[:0], f.confirmedAt[n:]...)
-	if upTo > f.released {
+	if upTo > f.released || pressed {
 		f.released = upTo
 		if _, err := f.opt.Log.Release(upTo); err != nil {
 			f.log.Warn("release log segments", "lsn", upTo, "err", err)
@@ -201,13 +205,35 @@ func (f *Forwarder) append(e *wal.Entry) {
 	}
 }
 
-// question is run with a bound on how many run at once.
+// question is something to ask the target. askersAtOnce are under way at a time; the others wait in line, and their time
+// begins when it is their turn. There may be one for each lane, so they wait as a function and not as a goroutine each.
+type question struct {
+	within time.Duration
+	work   func(ctx context.Context) func(now time.Time)
+}
+
+// question asks, or waits in line.
 func (f *Forwarder) question(within time.Duration, work func(ctx context.Context) func(now time.Time)) {
-	f.run(within, func(ctx context.Context) func(now time.Time) {
-		f.gate <- struct{}{}
-		defer func() { <-f.gate }()
-		return work(ctx)
-	})
+	f.waiting = append(f.waiting, question{within, work})
+	f.ask()
+}
+
+// ask asks what may be asked now.
+func (f *Forwarder) ask() {
+	for f.asking < askersAtOnce && len(f.waiting) > 0 {
+		q := f.waiting[0]
+		f.waiting[0] = question{}
+		f.waiting = f.waiting[1:]
+		f.asking++
+		f.run(q.within, func(ctx context.Context) func(now time.Time) {
+			event := q.work(ctx)
+			return func(now time.Time) {
+				f.asking--
+				event(now)
+				f.ask()
+			}
+		})
+	}
 }
 
 var errEnded = errors.New("the forwarder has ended")
@@ -242,48 +268,12 @@ func (f *Forwarder) Status(ctx context.Context) (Status, error) {
 	return s, nil
 }
 
-// mailbox holds events for the loop. It is bounded by what the Core has asked for: every event answers an effect.
-type mailbox struct {
-	signal chan struct{} // capacity 1
-
-	mu     sync.Mutex // guards the following
-	events []func(now time.Time)
-	closed bool
-}
-
-func (m *mailbox) post(event func(now time.Time)) bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.closed {
-		return false
-	}
-	m.events = append(m.events, event)
-	select {
-	case m.signal <- struct{}{}:
-	default:
-	}
-	return true
-}
-
-func (m *mailbox) take() []func(now time.Time) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	events := m.events
-	m.events = nil
-	return events
-}
-
-func (m *mailbox) close() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.closed, m.events = true, nil
-}
-
-// producerID returns the one id of this log at the cluster, allocated on first use.
-func (f *Forwarder) producerID(ctx context.Context, cluster string) (int64, error) {
+// producerID returns the one id of this process at the cluster, allocated on first use and when it is not to be used any
+// more.
+func (f *Forwarder) producerID(ctx context.Context, cluster string, not int64) (int64, error) {
 	f.pidMu.Lock()
 	defer f.pidMu.Unlock()
-	if f.pid >= 0 && f.pidOf == cluster {
+	if f.pid >= 0 && f.pidOf == cluster && f.pid != not {
 		return f.pid, nil
 	}
 	pid, err := f.opt.Target.NewProducerID(ctx)

@@ -23,11 +23,19 @@ type lane struct {
 
 	bound bool
 	bind  delivery.Binding
+	// Under the binding nothing from `most` on can be at the target that is ours: it was never sent. While closed, nothing
+	// ever will be, for the binding is of an earlier life or seen in other hands (rule A2).
+	most    streamdown.Ordinal
+	closed  bool
+	split   bool      // the target holds more under it than this log sent
+	fenced  bool      // it knows a later epoch than this log
+	foreign []Foreign // what the target holds under the binding that is not of this log
 
 	confirmed streamdown.Ordinal // all below are at the target
 	offset    streamdown.Offset  // behind the last confirmed record there, NoOffset if not known
 	wanted    streamdown.Ordinal // the next record to be read from the log
 	queue     []item
+	room      []item // the array that queue lies in, from its beginning
 	bytes     int
 	sent      int
 	flying    int
@@ -76,6 +84,11 @@ type item struct {
 	gap     bool  // records before it are damaged in the log: it needs a binding of its own
 	body    []byte
 }
+
+// weight is what a batch that is read ahead counts for: its buffer and its place in the queue, with what lies idle beside it.
+func weight(body []byte) int { return cap(body) + itemWeight }
+
+const itemWeight = 192
 
 func (it *item) end() streamdown.Ordinal { return it.ordinal + streamdown.Ordinal(it.count) }
 
@@ -179,7 +192,7 @@ func (c *Core) advance(l *lane) {
 	case l.doubt:
 		l.busy, l.askedOf = true, leadership{p.Leader, p.LeaderEpoch}
 		c.act.Ask(l.id, AskRequest{Node: n.id, TopicPartition: l.tp, PID: l.bind.PID})
-	case l.queue[0].gap && l.bind.Base != l.queue[0].ordinal:
+	case l.barred(&l.queue[0]):
 		if l.flying == 0 {
 			c.rebind(l, n.id, t.ID)
 		}
@@ -192,7 +205,13 @@ func (c *Core) advance(l *lane) {
 // sendable reports whether the lane has a batch that may leave now.
 func (c *Core) sendable(l *lane) bool {
 	return l.sent < len(l.queue) && l.flying < c.depth(l) && !l.doubt && !l.bad && !l.missed && !l.busy && l.stop == nil &&
-		!(l.queue[l.sent].gap && l.bind.Base != l.queue[l.sent].ordinal)
+		!l.barred(&l.queue[l.sent])
+}
+
+// barred reports whether a batch must not go out under the binding that there is: records before it are damaged, or it
+// came after the binding was closed.
+func (l *lane) barred(it *item) bool {
+	return it.gap && l.bind.Base != it.ordinal || l.closed && it.ordinal >= l.most
 }
 
 // moved stops a lane whose topic or cluster is not the one it was bound to (rule D6).
@@ -214,10 +233,13 @@ func (c *Core) moved(l *lane, t *topic, ok bool) bool {
 
 func (c *Core) rebind(l *lane, node int32, id streamdown.ID) {
 	r := BindRequest{
-		Node: node, TopicPartition: l.tp, Cluster: c.view.ID, Topic: id, PID: -1, Base: l.queue[0].ordinal,
+		Node: node, TopicPartition: l.tp, Cluster: c.view.ID, Topic: id, PID: -1, Not: -1, Base: l.queue[0].ordinal,
 	}
-	if l.bound {
-		// All that was sent under the old epoch is confirmed: the queue begins behind it (rule C5).
+	// All that was sent under the old binding is confirmed: the queue begins behind it (rule C5).
+	switch {
+	case l.bound && l.closed && (l.split || r.Base >= l.most) && !c.cfg.plantOldID:
+		r.Not = l.bind.PID
+	case l.bound:
 		r.PID, r.Epoch = l.bind.PID, l.bind.Epoch+1
 	}
 	l.busy = true
@@ -240,7 +262,11 @@ func (c *Core) Bound(now time.Time, id streamdown.LaneID, bind delivery.Binding,
 		l.confirmed = bind.Base
 		c.act.Confirm(l.id, bind.Base, streamdown.NoOffset)
 	}
-	l.bound, l.bind, l.doubt, l.unproven, l.cold = true, bind, false, false, true
+	if !l.bound || bind.PID != l.bind.PID || c.cfg.plantOldID {
+		l.closed, l.most = false, bind.Base // a new epoch of a closed id is for what lies below its limit
+	}
+	l.bound, l.bind, l.doubt, l.unproven, l.cold, l.fenced = true, bind, false, false, true, false
+	l.split = false
 	if l.offset == streamdown.NoOffset {
 		l.offset = bind.End
 	}
@@ -263,8 +289,14 @@ func (c *Core) confirmHead(l *lane, end streamdown.Offset) {
 // drop takes n batches off the head of the queue.
 func (c *Core) drop(l *lane, n int) {
 	for i := range n {
-		l.bytes -= len(l.queue[i].body)
-		c.bytes -= len(l.queue[i].body)
+		body := l.queue[i].body
+		l.bytes -= weight(body)
+		c.bytes -= weight(body)
+		if i >= l.sent-l.flying && i < l.sent { // in flight: answers come in order
+			c.bodies.leave(body)
+		} else {
+			c.bodies.back(body)
+		}
 		l.queue[i] = item{}
 	}
 	if r := c.readers[l.reader]; l.full && l.bytes < c.cfg.ahead && r != nil {
@@ -273,7 +305,8 @@ func (c *Core) drop(l *lane, n int) {
 	}
 	l.queue = l.queue[n:]
 	if len(l.queue) == 0 {
-		l.queue = nil
+		c.spare.giveRoom(l.room)
+		l.queue, l.room = nil, nil
 	}
 	l.sent = max(l.sent-n, 0)
 }

@@ -35,9 +35,10 @@ type node struct {
 }
 
 type request struct {
-	tag  uint64
-	sent time.Time
-	of   []flight
+	tag     uint64
+	sent    time.Time
+	of      []flight
+	parcels []sink.Parcel // the pipe's until the answer
 }
 
 // flight is one batch in a request.
@@ -114,12 +115,15 @@ func (c *Core) Lost(now time.Time, id int32, reset bool, err error) {
 			}
 			c.halfway(f.l)
 		}
+		c.spare.giveRequest(r, c.cfg.spoil) // the pipe has ended
 	}
-	n.requests = nil
+	clear(n.requests)
+	n.requests = n.requests[:0]
 	for _, l := range n.ready {
 		l.ready = false
 	}
-	n.ready = nil
+	clear(n.ready)
+	n.ready = n.ready[:0]
 	c.gone(n, reset, err)
 }
 
@@ -185,31 +189,31 @@ func (c *Core) flush() {
 // request builds and sends one request: at most one batch per lane, as brokers want it, and never a lane that timed
 // out together with others.
 func (c *Core) request(n *node) bool {
-	r := request{tag: c.nextTag(), sent: c.now}
-	var parcels []sink.Parcel
-	size := 0
-	var again []*lane
-	list := n.ready
-	n.ready = nil
-	for i, l := range list {
+	r := c.spare.takeRequest()
+	r.tag, r.sent = c.nextTag(), c.now
+	size, taken := 0, 0
+	again := c.spare.lanes[:0] // have more to send: behind those that have to wait for the next request
+	for _, l := range n.ready {
 		if !c.sendable(l) || l.gen != n.gen {
 			l.ready = false
+			taken++
 			continue
 		}
 		it := &l.queue[l.sent]
-		if len(parcels) > 0 && (l.alone || size+len(it.body) > c.cfg.Request) {
-			again = append(slices.Clone(list[i:]), again...)
+		if len(r.parcels) > 0 && (l.alone || size+len(it.body) > c.cfg.Request) {
 			break
 		}
 		if c.cfg.plantSwap && l.sent+1 < len(l.queue) && it.ordinal%7 == 3 {
 			l.queue[l.sent], l.queue[l.sent+1] = l.queue[l.sent+1], l.queue[l.sent]
 		}
-		parcels = append(parcels, sink.Parcel{})
-		l.stamp(&parcels[len(parcels)-1], it)
+		taken++
+		r.parcels = append(r.parcels, sink.Parcel{})
+		l.stamp(&r.parcels[len(r.parcels)-1], it)
 		r.of = append(r.of, flight{l, it.ordinal})
 		size += len(it.body)
 		l.sent++
 		l.flying++
+		l.most = max(l.most, it.end())
 		c.sent++
 		if c.cfg.plantEarly {
 			c.act.Confirm(l.id, it.end(), streamdown.NoOffset)
@@ -220,17 +224,37 @@ func (c *Core) request(n *node) bool {
 			l.ready = false
 		}
 		if l.alone {
-			again = append(slices.Clone(list[i+1:]), again...)
 			break
 		}
 	}
-	n.ready = again
-	if len(parcels) == 0 {
+	rest := copy(n.ready, n.ready[taken:])
+	clear(n.ready[rest:])
+	n.ready = append(n.ready[:rest], again...)
+	clear(again)
+	c.spare.lanes = again[:0]
+	if len(r.parcels) == 0 {
+		c.spare.giveRequest(r, false)
 		return false
 	}
 	n.requests = append(n.requests, r)
-	c.act.Send(n.id, r.tag, parcels)
+	c.act.Send(n.id, r.tag, r.parcels)
+	c.plantBuffers(&r)
 	return true
+}
+
+// plantBuffers plants bugs: buffers are used again although the pipe may still read them.
+func (c *Core) plantBuffers(r *request) {
+	switch {
+	case c.cfg.plantHasty:
+		for i := range r.of {
+			l := r.of[i].l
+			body := l.queue[l.sent-1].body
+			c.bodies.lent += cap(body)
+			c.bodies.back(body)
+		}
+	case c.cfg.plantReuse:
+		c.spare.giveRequest(request{parcels: r.parcels}, true)
+	}
 }
 
 // Answered brings the answers to one request, in the order of Send.
@@ -241,7 +265,7 @@ func (c *Core) Answered(now time.Time, id int32, tag uint64, answers []sink.Answ
 		return // of a connection that was lost meanwhile: those batches are in doubt already
 	}
 	r := n.requests[0]
-	n.requests = n.requests[1:]
+	n.requests = slices.Delete(n.requests, 0, 1)
 	n.heard = now
 	c.change(c.brk.Success(now))
 	for i, f := range r.of {
@@ -250,6 +274,7 @@ func (c *Core) Answered(now time.Time, id int32, tag uint64, answers []sink.Answ
 	for _, f := range r.of {
 		c.advance(f.l)
 	}
+	c.spare.giveRequest(r, c.cfg.spoil)
 	c.flush()
 	c.feed()
 }
@@ -302,7 +327,7 @@ func (c *Core) failed(l *lane) {
 	case sink.Poison:
 		c.halt(l, a.Code, why+"; the batch can not be stored as it is. Fix the topic's configuration and `streamdown resume "+l.tp.String()+"`", false)
 	case sink.Fenced:
-		c.halt(l, a.Code, why+"; another process sends in this log's name", false)
+		c.wait(l) // another process sends in this log's name: the answer to Ask shows it
 	default:
 		c.refused(l, a.Class, a.Code, why)
 	}

@@ -19,6 +19,7 @@ func (c *Core) Asked(now time.Time, id streamdown.LaneID, held sink.Held, class 
 	}
 	p, t, ok := c.view.Partition(l.tp)
 	led := leadership{p.Leader, p.LeaderEpoch}
+	c.believe(l)
 	if !ok || p.Leader < 0 || led != l.askedOf {
 		// Any replica answers, one that led until a moment ago too: what it says may be older than what is confirmed,
 		// and says nothing of the one that we would send to now.
@@ -28,15 +29,16 @@ func (c *Core) Asked(now time.Time, id streamdown.LaneID, held sink.Held, class 
 	}
 	l.asked, l.askedEnd = false, l.confirmed
 	if held.Known && held.Epoch > l.bind.Epoch {
-		c.halt(l, 0, fmt.Sprintf("producer epoch %d was seen at the target, ours is %d: another process sends in this log's name; "+
-			"find it and stop it, then `streamdown resume %s`", held.Epoch, l.bind.Epoch, l.tp), false)
-		return
+		l.fenced = true
+		c.forked(l)
 	}
 	if held.Known && held.Epoch == l.bind.Epoch {
 		l.asked = true
 		l.askedEnd = l.bind.Ordinal(held.LastSequence, l.confirmed) + 1
-		if c.rolledBack(l, l.askedEnd) {
-			return
+		ahead := l.askedEnd > l.most
+		if ahead {
+			l.askedEnd = l.most
+			c.forked(l)
 		}
 		if l.askedEnd < l.confirmed && l.scannedOf == led {
 			// It led after all was confirmed, since a scan under this epoch came back: this is no replica that lags.
@@ -44,7 +46,7 @@ func (c *Core) Asked(now time.Time, id streamdown.LaneID, held sink.Held, class 
 				"`streamdown reconcile` shows what is missing", l.askedEnd, l.confirmed), false)
 			return
 		}
-		if l.askedEnd == l.confirmed {
+		if l.askedEnd == l.confirmed && !ahead {
 			c.settled(l)
 			return
 		}
@@ -64,16 +66,6 @@ func (c *Core) Asked(now time.Time, id streamdown.LaneID, held sink.Held, class 
 	})
 }
 
-// rolledBack stops a lane when the target holds more than this log ever wrote (rule A2).
-func (c *Core) rolledBack(l *lane, end streamdown.Ordinal) bool {
-	if have := c.cfg.Book.Lane(l.id).End; end > have {
-		c.halt(l, 0, fmt.Sprintf("the target holds records of this log up to ordinal %d, the log ends at %d: the data directory was "+
-			"rolled back or copied, or its disk lost acknowledged writes; nothing is believed or sent until a person decides", end-1, have), false)
-		return true
-	}
-	return false
-}
-
 // Scanned brings what a scan found (rule D3): everything up to our highest sequence found is stored.
 func (c *Core) Scanned(now time.Time, id streamdown.LaneID, found sink.Found, class sink.Class, err error) {
 	c.now = now
@@ -91,15 +83,20 @@ func (c *Core) Scanned(now time.Time, id streamdown.LaneID, found sink.Found, cl
 	}
 	_, t, _ := c.view.Partition(l.tp)
 	holed := found.LogStart > l.scannedAt || t != nil && t.Config.Compacted // absence proves nothing
+	c.believe(l)
 	to, end := l.confirmed, l.offset
-	var fresh []sink.Trace // what is stored and not confirmed yet
-	for _, tr := range found.Batches {
-		if tr.Epoch != l.bind.Epoch {
+	var fresh []stored // and not confirmed yet
+	var foreign []Foreign
+	for i := range found.Batches {
+		tr := &found.Batches[i]
+		if tr.Epoch < l.bind.Epoch {
 			continue
 		}
-		from := l.bind.Ordinal(tr.Sequence, to)
-		next := from + streamdown.Ordinal(tr.Count)
+		var from, next streamdown.Ordinal
+		from, next, foreign = l.divide(tr, to, foreign)
 		switch {
+		case from == next: // all foreign
+			continue
 		case next <= to:
 			if from >= l.confirmed {
 				l.doubled++
@@ -110,12 +107,10 @@ func (c *Core) Scanned(now time.Time, id streamdown.LaneID, found sink.Found, cl
 			c.halt(l, 0, fmt.Sprintf("the target holds ordinal %d but not %d to %d before it; `streamdown reconcile` shows the difference", from, to, from-1), false)
 			return
 		}
-		to, end = next, tr.Base+streamdown.Offset(tr.Count)
-		fresh = append(fresh, tr)
+		to, end = next, tr.Base+streamdown.Offset(next-from)
+		fresh = append(fresh, stored{to, end})
 	}
-	if c.rolledBack(l, to) {
-		return
-	}
+	c.met(l, foreign)
 	if l.asked && l.askedEnd < l.confirmed {
 		c.wait(l) // ask again: this time the answer is the leader's
 		return
@@ -130,20 +125,38 @@ func (c *Core) Scanned(now time.Time, id streamdown.LaneID, found sink.Found, cl
 		c.act.Note(Note{Bad: true, What: "confirmed without comparison", Lane: l.tp,
 			Detail: fmt.Sprintf("ordinals up to %d are known to the target but gone from its log", to-1)})
 	}
-	if holed && !l.asked && to == l.confirmed && c.cfg.Book.Lane(l.id).End > l.confirmed {
+	if holed && !l.asked && !l.fenced && to == l.confirmed && l.most > l.confirmed {
 		c.halt(l, 0, fmt.Sprintf("the target forgot our producer id and its log does not go back to offset %d any more (or is compacted): "+
 			"whether ordinals from %d on are stored cannot be proved; `streamdown resume %s` sends them again",
 			l.scannedAt, l.confirmed, l.tp), false)
 		l.doubt = false // that is what resume means then
 		return
 	}
-	for _, tr := range fresh {
+	for _, s := range fresh {
 		// One by one: others may have written in between, and who waits is told where its own batch lies.
-		end := tr.Base + streamdown.Offset(tr.Count)
-		c.store(l, l.bind.Ordinal(tr.Sequence, l.confirmed)+streamdown.Ordinal(tr.Count), end)
+		c.store(l, s.to, s.end)
 	}
 	c.store(l, to, end)
+	if l.fenced && l.most > l.confirmed {
+		// The other one may have sent them under its epoch, from a base that only its own log knows.
+		c.act.Note(Note{Bad: true, What: "records may be at the target twice", Lane: l.tp,
+			Detail: fmt.Sprintf("ordinals %d to %d go out under another producer id", l.confirmed, l.most-1)})
+		l.most = l.confirmed
+	}
 	c.settled(l)
+}
+
+// stored is an end of a batch: in ordinals, and at the target.
+type stored struct {
+	to  streamdown.Ordinal
+	end streamdown.Offset
+}
+
+// believe plants a bug.
+func (c *Core) believe(l *lane) {
+	if c.cfg.plantEnd && l.closed {
+		l.most = max(l.most, c.cfg.Book.Lane(l.id).End)
+	}
 }
 
 // store confirms all up to an ordinal that a scan proved.
@@ -170,6 +183,9 @@ func (c *Core) store(l *lane, to streamdown.Ordinal, end streamdown.Offset) {
 func (c *Core) settled(l *lane) {
 	l.doubt, l.cold, l.unproven = false, true, true
 	l.backoff = 0
+	if c.cfg.plantMove && l.closed {
+		l.most = l.confirmed
+	}
 	c.advance(l)
 	c.flush()
 	c.feed()

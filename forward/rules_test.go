@@ -33,15 +33,20 @@ var sceneLane = streamdown.TopicPartition{Topic: "orders", Partition: 0}
 
 func newScene(t *testing.T) *scene {
 	s := &scene{t: t, book: delivery.New(), now: simStart}
+	s.start()
+	s.batches(s.now)
+	s.core.Bound(s.now, 0, delivery.Binding{Cluster: "c", PID: 7}, sink.OK, nil)
+	s.answer(0, sink.OK)
+	return s
+}
+
+// start begins with what the book knows, and both nodes up.
+func (s *scene) start() {
 	s.core = New(Config{Book: s.book, Name: func(streamdown.LaneID) (streamdown.TopicPartition, bool) { return sceneLane, true }}, s)
 	s.core.Start(s.now)
 	s.led(0)
 	s.core.Connected(s.now, 0, false, nil)
 	s.core.Connected(s.now, 1, false, nil)
-	s.batches(s.now)
-	s.core.Bound(s.now, 0, delivery.Binding{Cluster: "c", PID: 7}, sink.OK, nil)
-	s.answer(0, sink.OK)
-	return s
 }
 
 // led shows metadata in which a node leads in a new epoch.
@@ -122,6 +127,10 @@ func (s *scene) Scan(_ streamdown.LaneID, r ScanRequest) {
 	s.say("scan %d in epoch %d", r.Node, r.LeaderEpoch)
 }
 func (s *scene) Bind(_ streamdown.LaneID, r BindRequest) {
+	if r.Not >= 0 {
+		s.say("bind another id than %d, base %d", r.Not, r.Base)
+		return
+	}
 	s.say("bind epoch %d base %d", r.Epoch, r.Base)
 }
 func (s *scene) Confirm(lane streamdown.LaneID, to streamdown.Ordinal, end streamdown.Offset) {
@@ -132,6 +141,7 @@ func (s *scene) Note(n Note) {
 		s.say("%s", n.What)
 	}
 }
+func (s *scene) Renew()                                    { s.say("renew") }
 func (s *scene) Read(Reader, streamdown.LSN)               {}
 func (s *scene) Connect(int32)                             {}
 func (s *scene) Disconnect(int32)                          {}

@@ -9,6 +9,7 @@ import (
 	"github.com/streamdown/streamdown/batch"
 	"github.com/streamdown/streamdown/delivery"
 	"github.com/streamdown/streamdown/sink"
+	"github.com/streamdown/streamdown/wal"
 )
 
 // simActor is the gateway as its Core sees it: what Forwarder does with goroutines, done with events.
@@ -24,8 +25,22 @@ func (a *simActor) Read(r Reader, from streamdown.LSN) {
 	limit := 1 + g.s.pick(4000)
 	g.s.own(g.s.between(0, 4*time.Millisecond), func() {
 		entries, next, err := g.s.log.read(from, limit)
-		g.s.own(g.s.between(0, time.Millisecond), func() { g.core.Chunk(g.s.now(), r, entries, next, err) })
+		for i := range entries {
+			entries[i].Body = slices.Clone(entries[i].Body)
+		}
+		g.s.own(g.s.between(0, time.Millisecond), func() {
+			g.core.Chunk(g.s.now(), r, entries, next, err)
+			for i := range entries { // the reader fills its buffer again
+				spoil(entries[i].Body)
+			}
+		})
 	})
+}
+
+func spoil(b []byte) {
+	for i := range b {
+		b[i] = 0xdb
+	}
 }
 
 func (a *simActor) Connect(node int32) {
@@ -101,7 +116,11 @@ func (a *simActor) Bind(lane streamdown.LaneID, r BindRequest) {
 			b.End = end
 			e := delivery.BindingEntry(b)
 			g.append(e)
-			g.whenDurable(e.End(), func() {
+			durable := g.whenDurable
+			if g.s.plant == plantBindEarly {
+				durable = func(_ streamdown.LSN, fn func()) { fn() }
+			}
+			durable(e.End(), func() {
 				g.s.tracef("core: bound %s pid %d epoch %d base %d end %d", r.TopicPartition, b.PID, b.Epoch, b.Base, b.End)
 				g.core.Bound(g.s.now(), lane, b, sink.OK, nil)
 			})
@@ -110,7 +129,7 @@ func (a *simActor) Bind(lane streamdown.LaneID, r BindRequest) {
 	switch {
 	case b.PID >= 0:
 		end()
-	case g.pid >= 0 && g.pidOf == r.Cluster:
+	case g.pid >= 0 && g.pidOf == r.Cluster && g.pid != r.Not:
 		b.PID = g.pid
 		end()
 	default:
@@ -119,7 +138,7 @@ func (a *simActor) Bind(lane streamdown.LaneID, r BindRequest) {
 				fail(class, err)
 				return
 			}
-			if g.pid < 0 || g.pidOf != r.Cluster {
+			if g.pid < 0 || g.pidOf != r.Cluster || g.pid == r.Not {
 				g.pid, g.pidOf = pid, r.Cluster
 			}
 			b.PID = g.pid
@@ -187,6 +206,11 @@ func (a *simActor) SetLive(lane streamdown.LaneID, live bool) {
 }
 
 func (a *simActor) SetUp(up bool) { a.book.SetUp(up) }
+
+func (a *simActor) Renew() {
+	a.s.stats.renewals++
+	a.g().append(&wal.Entry{Kind: wal.KindIdentity, Body: make([]byte, 32)})
+}
 
 func (a *simActor) Note(n Note) {
 	a.s.tracef("note: %s %s %s", n.What, n.Lane, n.Detail)

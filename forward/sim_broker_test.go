@@ -141,7 +141,7 @@ func (p *simPipe) send(tag uint64, parcels []sink.Parcel) bool {
 	if p.closed || len(p.unheard) >= pipeDepth {
 		return false
 	}
-	r := &preq{tag: tag, parcels: slices.Clone(parcels)}
+	r := &preq{tag: tag, parcels: parcels} // ours to read until the answer, or until the pipe has ended
 	p.queue = append(p.queue, r)
 	p.unheard = append(p.unheard, tag)
 	p.lastIn = max(p.lastIn, p.s.at+p.s.net())
@@ -217,6 +217,12 @@ func (p *simPipe) cut(zombies bool) {
 		return
 	}
 	p.closed = true
+	for _, r := range p.queue { // what is under way by now are copies
+		r.parcels = slices.Clone(r.parcels)
+		for i := range r.parcels {
+			r.parcels[i].Payload = slices.Clone(r.parcels[i].Payload)
+		}
+	}
 	p.b.pipes = slices.DeleteFunc(p.b.pipes, func(o *simPipe) bool { return o == p })
 	if !zombies || p.life != p.b.life || len(p.queue) == 0 || !p.s.chance(0.7) {
 		return
@@ -269,11 +275,12 @@ func (b *broker) produce(parcels []sink.Parcel, done func([]sink.Answer)) {
 	open := len(parcels)
 	var waits []func()
 	for i := range parcels {
+		name := parcels[i].TopicPartition.String()
 		set := func(code int16, base streamdown.Offset) {
 			if answers[i].Message != "" {
 				return
 			}
-			answers[i] = sink.Answer{Class: classOf(code), Code: code, Base: streamdown.NoOffset, LogStart: streamdown.NoOffset, Message: parcels[i].TopicPartition.String()}
+			answers[i] = sink.Answer{Class: classOf(code), Code: code, Base: streamdown.NoOffset, LogStart: streamdown.NoOffset, Message: name}
 			if code == 0 {
 				answers[i].Base = base
 				if s.plant == plantOffset && s.chance(0.05) {
@@ -300,10 +307,15 @@ func (b *broker) produce(parcels []sink.Parcel, done func([]sink.Answer)) {
 // take offers one parcel to its partition. What it returns ends the wait for replicas.
 func (b *broker) take(q *sink.Parcel, set func(code int16, base streamdown.Offset)) (late func()) {
 	c, s := b.c, b.c.s
+	if batch.Verify(slices.Concat(q.Header[:], q.Payload)) != nil {
+		s.violate("bytes", "what is sent for %s was changed while it was on its way", q.TopicPartition)
+		set(codeCorrupt, 0)
+		return nil
+	}
 	p := c.partition(q.TopicPartition)
 	h, err := batch.ParseHeader(q.Header[:])
 	switch {
-	case err != nil || batch.Verify(slices.Concat(q.Header[:], q.Payload)) != nil || q.TopicID != p.id:
+	case err != nil || q.TopicID != p.id:
 		set(codeCorrupt, 0)
 		return nil
 	case s.at < c.denyUntil:
@@ -316,7 +328,7 @@ func (b *broker) take(q *sink.Parcel, set func(code int16, base streamdown.Offse
 		set(codeNotEnough, 0)
 		return nil
 	}
-	code, base, need := p.offer(&h, q.Payload)
+	code, base, need := p.offer(&h, slices.Clone(q.Payload))
 	if code != 0 {
 		set(code, 0)
 		return nil

@@ -45,6 +45,7 @@ type content struct {
 	refused  int // attempts that got an answer that says no
 	oks      int // attempts that got an answer that says yes
 	stored   int // times that it is durable in our log
+	lost     int // times that it was, before the log was rolled back
 }
 
 // clientConn is a connection to one life of our process.

@@ -49,6 +49,8 @@ var allFaults = []fault{
 	{4, (*sim).faultClient},
 	{1, (*sim).faultStrange},
 	{1, (*sim).faultRot},
+	{2, (*sim).faultRollback},
+	{1, (*sim).faultClone},
 }
 
 func drawKnobs(s *sim) knobs {

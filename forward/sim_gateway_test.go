@@ -64,14 +64,14 @@ func (s *sim) open() {
 	s.log.reopen([]wal.Book{g.book, g.intake, g.catalog})
 	g.intake.Attach(s.log)
 	g.catalog.Remember()
-	for _, l := range g.book.Lanes() {
-		if l.Bound && l.Binding.PID > g.pid {
-			g.pid, g.pidOf = l.Binding.PID, l.Binding.Cluster
-		}
+	if s.plant == plantOpenLate {
+		s.own(s.between(0, 3*time.Second), func() { g.append(&wal.Entry{Kind: wal.KindOpened}) })
+	} else {
+		g.append(&wal.Entry{Kind: wal.KindOpened})
 	}
 	cfg := Config{
 		Name: s.log.laneName, Book: g.book, From: g.book.Watermark(), Durable: s.log.durable(),
-		Breaker: breaker.Config{Seed: s.rng.Uint64()}, Patience: k.patience, Window: k.window, Request: k.request, ahead: k.ahead, near: k.near,
+		Breaker: breaker.Config{Seed: s.rng.Uint64()}, Patience: k.patience, Window: k.window, Request: k.request, ahead: k.ahead, near: k.near, spoil: true,
 	}
 	s.plant.config(&cfg)
 	g.core = New(cfg, (*simActor)(g))
@@ -108,8 +108,14 @@ func (g *gateway) append(e *wal.Entry) {
 	}
 }
 
-// crash ends our process at once: kill -9.
+// crash ends our process at once: kill -9. It is started again on what its log is by then.
 func (s *sim) crash() {
+	s.kill()
+	s.log.crash()
+	s.after(s.between(10*time.Millisecond, 2*time.Second), s.open)
+}
+
+func (s *sim) kill() {
 	g := s.gateway
 	s.stats.crashes++
 	s.tracef("gateway: CRASH")
@@ -122,8 +128,6 @@ func (s *sim) crash() {
 	for _, c := range g.conns {
 		c.broken()
 	}
-	s.log.crash()
-	s.after(s.between(10*time.Millisecond, 2*time.Second), s.open)
 }
 
 func (s *sim) endLife() {
@@ -136,6 +140,7 @@ func (s *sim) endLife() {
 		if st.Lanes[i].Doubled > 0 {
 			s.violate("G6", "%s: the scan met %d batches twice", st.Lanes[i].TopicPartition, st.Lanes[i].Doubled)
 		}
+		s.oracle.reported(st.Lanes[i].TopicPartition, st.Lanes[i].Foreign)
 	}
 	g.dead = true
 }

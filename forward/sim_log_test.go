@@ -154,6 +154,12 @@ func (l *simLog) crash() {
 		keep += l.s.pick(open + 1)
 	}
 	l.s.tracef("log: %d of %d entries survive, %d were durable", keep, len(l.entries), l.synced)
+	l.cut(keep)
+	l.sync(keep) // what survived is the log now
+}
+
+// cut leaves the first entries.
+func (l *simLog) cut(keep int) {
 	l.entries = l.entries[:keep]
 	l.next, l.writing, l.books = 0, false, nil
 	if keep > 0 {
@@ -165,9 +171,28 @@ func (l *simLog) crash() {
 			l.name(e.Lane, streamdown.TopicPartition{Topic: string(e.Body), Partition: int32(e.Ordinal)})
 		}
 	}
-	l.sync(keep) // what survived is the log now
-	l.shown = min(l.shown, keep)
+	l.synced, l.shown = min(l.synced, keep), min(l.shown, keep)
 	l.snaps = slices.DeleteFunc(l.snaps, func(n logSnap) bool { return n.entries > keep })
+}
+
+// rollBack puts an old copy of the directory in the place of what is there: its process has ended.
+func (l *simLog) rollBack(keep int) {
+	l.s.tracef("log: ROLLED BACK to %d of %d durable entries", keep, l.synced)
+	l.cut(keep)
+	for lsn := range l.damaged {
+		if lsn >= l.next {
+			delete(l.damaged, lsn)
+		}
+	}
+	// The copy has the last batches of its lanes whole, as faultRot wants it.
+	whole := map[streamdown.LaneID]bool{}
+	for i := keep - 1; i >= 0; i-- {
+		if e := &l.entries[i]; e.Kind == wal.KindBatch && !whole[e.Lane] {
+			whole[e.Lane] = !l.damaged[e.LSN]
+			delete(l.damaged, e.LSN)
+		}
+	}
+	l.s.oracle.rolledBack(l.next)
 }
 
 // reopen makes the books what the log says: from a random state entry, or from the beginning.

@@ -16,7 +16,7 @@ import (
 type oracle struct {
 	s        *sim
 	contents map[string]*content // by payload
-	wire     map[wireKey]string  // what every sequence ever sent stood for
+	wire     map[wireKey]meaning // what every sequence ever sent stood for
 	lanes    []laneTruth         // by partition, as simPartitions
 }
 
@@ -25,6 +25,14 @@ type wireKey struct {
 	pid   int64
 	epoch int16
 	seq   int32
+}
+
+// meaning is what a sequence stands for: a batch of the log, or one that is foreign to it, because the log was rolled back
+// since or another process sent it that has a copy.
+type meaning struct {
+	payload string
+	index   int // of the batch in the log, when it was first sent
+	foreign bool
 }
 
 // laneTruth is one partition of our log: what a broker has to hold in the end, in this order, once.
@@ -48,7 +56,7 @@ type logged struct {
 func (b *logged) end() streamdown.Ordinal { return b.ordinal + streamdown.Ordinal(b.count) }
 
 func newOracle(s *sim) *oracle {
-	o := &oracle{s: s, contents: map[string]*content{}, wire: map[wireKey]string{}, lanes: make([]laneTruth, s.knobs.partitions)}
+	o := &oracle{s: s, contents: map[string]*content{}, wire: map[wireKey]meaning{}, lanes: make([]laneTruth, s.knobs.partitions)}
 	for i := range o.lanes {
 		o.lanes[i].tp, o.lanes[i].last = simPartitions[i], map[int]int{}
 	}
@@ -105,7 +113,7 @@ func (o *oracle) answered(m *content, r ingest.Result) {
 	case r.Close:
 	case r.Code == 0:
 		m.oks++
-		if need := m.oks; m.stored < need && !(m.c.idempotent && m.stored > 0) {
+		if need, have := m.oks, m.stored+m.lost; have < need && !(m.c.idempotent && have > 0) {
 			o.s.violate("G1", "%s was acked %d times and is durable %d times", m.name, m.oks, m.stored)
 		}
 	default:
@@ -139,8 +147,8 @@ func (o *oracle) sent(parcels []sink.Parcel) {
 		}
 		key := wireKey{tp, h.ProducerID, h.ProducerEpoch, h.BaseSequence}
 		if was, ok := o.wire[key]; !ok {
-			o.wire[key] = string(p.Payload)
-		} else if was != string(p.Payload) {
+			o.wire[key] = meaning{payload: string(p.Payload), index: o.lanes[tp].at(o.ordinal(p.TopicPartition, h.BaseSequence))}
+		} else if was.payload != string(p.Payload) {
 			o.s.violate("G7", "%s: producer %d epoch %d sequence %d stood for other bytes before", p.TopicPartition, h.ProducerID, h.ProducerEpoch, h.BaseSequence)
 		}
 	}
@@ -149,6 +157,12 @@ func (o *oracle) sent(parcels []sink.Parcel) {
 // appended takes a batch of ours that a leader appended: it must be the next one of the log (G5, G6).
 func (o *oracle) appended(p *partition, b *kbatch) {
 	l := &o.lanes[place(p.tp)]
+	if o.wire[wireKey{place(p.tp), b.pid, b.epoch, b.seq}].foreign {
+		b.index = foreignIndex
+		o.s.stats.strangers++
+		o.s.tracef("kafka: %s offset %d is foreign (producer %d/%d sequence %d)", p.tp, b.base, b.pid, b.epoch, b.seq)
+		return
+	}
 	i := p.ours
 	for i < len(l.batches) && l.batches[i].damaged && !bytes.Equal(l.payload(i), b.payload) {
 		i++
@@ -176,6 +190,21 @@ func (o *oracle) appended(p *partition, b *kbatch) {
 }
 
 func (l *laneTruth) payload(i int) []byte { return l.batches[i].of.body[batch.HeaderSize:] }
+
+// at returns the index of the batch that begins with an ordinal or behind it.
+func (l *laneTruth) at(ordinal streamdown.Ordinal) int {
+	return sort.Search(len(l.batches), func(i int) bool { return l.batches[i].ordinal >= ordinal })
+}
+
+// ordinal is what a sequence stands for under the binding that a lane has now.
+func (o *oracle) ordinal(tp streamdown.TopicPartition, seq int32) streamdown.Ordinal {
+	for _, l := range o.s.gateway.core.order {
+		if l.tp == tp {
+			return l.bind.Ordinal(seq, l.confirmed)
+		}
+	}
+	return 0
+}
 
 // confirmed judges what the book is told: it must be committed at the broker, and the offset must be the true one.
 func (o *oracle) confirmed(tp streamdown.TopicPartition, to streamdown.Ordinal, end streamdown.Offset) {
@@ -232,7 +261,7 @@ func (o *oracle) watermark(g *gateway, mark streamdown.LSN) {
 
 // bounded judges what the core counts of its own memory: a count that drifts ends its bounds one day (G12).
 func (o *oracle) bounded(c *Core) {
-	bytes := 0
+	bytes, lent := 0, 0
 	for i, r := range c.readers {
 		full, lanes := 0, 0
 		for _, l := range c.order {
@@ -241,6 +270,9 @@ func (o *oracle) bounded(c *Core) {
 			}
 			lanes++
 			bytes += l.bytes
+			for j := range l.queue {
+				lent += cap(l.queue[j].body)
+			}
 			if l.full {
 				full++
 			}
@@ -254,6 +286,9 @@ func (o *oracle) bounded(c *Core) {
 	}
 	if bytes != c.bytes {
 		o.s.violate("G12", "%d bytes are counted as read ahead, the lanes hold %d", c.bytes, bytes)
+	}
+	if lent != c.bodies.lent {
+		o.s.violate("G12", "%d bytes of buffers are lent, the lanes hold %d", c.bodies.lent, lent)
 	}
 }
 

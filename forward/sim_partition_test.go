@@ -49,7 +49,7 @@ type kbatch struct {
 	crc     uint32
 	newest  int64
 	payload []byte
-	index   int // of our log's batch
+	index   int // of our log's batch; -1: of nobody of ours; foreignIndex
 }
 
 func (b *kbatch) end() streamdown.Offset { return b.base + streamdown.Offset(b.count) }
@@ -170,7 +170,7 @@ func (p *partition) other() {
 // committed is the number of batches of our log that are committed here; those before it that are not here are damaged.
 func (p *partition) committed() int {
 	for i := len(p.log) - 1; i >= 0; i-- {
-		if b := &p.log[i]; b.pid >= 0 && b.end() <= p.hw {
+		if b := &p.log[i]; b.index >= 0 && b.end() <= p.hw {
 			return b.index + 1
 		}
 	}
@@ -281,7 +281,7 @@ func (p *partition) truncate(keep int) {
 		p.end = p.log[keep-1].end()
 	}
 	for i := keep - 1; i >= 0 && p.ours == 0; i-- {
-		if p.log[i].pid >= 0 {
+		if p.log[i].index >= 0 {
 			p.ours = p.log[i].index + 1
 		}
 	}

@@ -16,6 +16,15 @@ const (
 	plantEarly
 	plantWarm
 	plantBump
+	plantEnd
+	plantLast
+	plantStay
+	plantOldID
+	plantSkip
+	plantMove
+	plantAlias
+	plantHasty
+	plantReuse
 	// At the seams of the log, the intake and the target.
 	plantAckEarly    // the log shows entries to the books before they are durable
 	plantReadAhead   // the log can be read before it is durable
@@ -27,6 +36,8 @@ const (
 	plantRenumber    // a restart numbers from 0 under the old producer id and epoch
 	plantLowScan     // a scan ends at the high watermark that there is, not at the end of the leader's epoch
 	plantOffset      // the broker's offset is misread
+	plantOpenLate    // a process takes records before it notes that it goes on with the log
+	plantBindEarly   // a binding is used before it is durable
 	plantJump        // confirmations are put together over records of others
 )
 
@@ -42,6 +53,24 @@ func (p plant) config(c *Config) {
 		c.plantWarm = true
 	case plantBump:
 		c.plantBump = true
+	case plantEnd:
+		c.plantEnd = true
+	case plantLast:
+		c.plantLast = true
+	case plantStay:
+		c.plantStay = true
+	case plantOldID:
+		c.plantOldID = true
+	case plantMove:
+		c.plantMove = true
+	case plantSkip:
+		c.plantSkip = true
+	case plantAlias:
+		c.plantAlias = true
+	case plantHasty:
+		c.plantHasty = true
+	case plantReuse:
+		c.plantReuse = true
 	}
 }
 
@@ -68,7 +97,18 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 		{"a restart numbers anew (C1)", plantRenumber, "G7", 300},
 		{"scan to a too low end (D3)", plantLowScan, "G6", 2000},
 		{"offset misread", plantOffset, "offset", 100},
+		{"the end that counts is the current one (A2)", plantEnd, "confirmed", 200},
+		{"the end that counts is that of the last opening (A2)", plantLast, "confirmed", 200},
+		{"on under the binding of an earlier life (A2)", plantStay, "G6", 200},
+		{"a new epoch instead of a new producer id (A2)", plantOldID, "A2", 200},
+		{"not settled under the old binding (A2)", plantSkip, "G6", 200},
+		{"what is left of the old binding goes out under the new id (A2)", plantMove, "G6", 500},
+		{"the opening is noted too late (A2)", plantOpenLate, "A2", 200},
+		{"a binding is used before it is durable (C1)", plantBindEarly, "G6", 500},
 		{"confirmations put together", plantJump, "offset", 500},
+		{"a batch stays in the reader's buffer", plantAlias, "bytes", 100},
+		{"a batch's buffer is given back when it was sent", plantHasty, "bytes", 100},
+		{"a request's parcels are used again when it was sent", plantReuse, "bytes", 100},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

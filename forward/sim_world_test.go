@@ -32,6 +32,7 @@ type sim struct {
 	log     *simLog
 	gateway *gateway
 	clients []*client
+	twins   []*twin
 	oracle  *oracle
 	builder batch.Builder
 	stats   simStats
@@ -195,6 +196,7 @@ type simStats struct {
 	seeds, batches, records, acks, crashes, kills, elections, truncated, zombies, expired, shrunk int
 	doubts, asks, scans, binds, cuts, breakers, holds, silences, repeats, refusals, remote        int
 	parked, cursors, damaged, timeouts, bumps, restores, duplicates, foreign                      int
+	rollbacks, clones, lost, strangers, renewals, reported                                        int
 	drain                                                                                         time.Duration
 }
 
@@ -229,6 +231,12 @@ func (a *simStats) add(b *simStats) {
 	a.restores += b.restores
 	a.duplicates += b.duplicates
 	a.foreign += b.foreign
+	a.rollbacks += b.rollbacks
+	a.clones += b.clones
+	a.lost += b.lost
+	a.strangers += b.strangers
+	a.renewals += b.renewals
+	a.reported += b.reported
 	a.drain = max(a.drain, b.drain)
 }
 

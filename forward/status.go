@@ -37,6 +37,7 @@ type LaneStatus struct {
 	Stop           *Stop
 	Doubled        uint64
 	Lost           []Lost
+	Foreign        []Foreign // found at the target in this log's name, and not in this log (rule A2), since the start
 }
 
 // Status returns a copy of how things stand.
@@ -54,6 +55,7 @@ func (c *Core) Status() Status {
 		ls := LaneStatus{
 			ID: l.id, TopicPartition: l.tp, State: c.stateOf(l), Live: l.live, Confirmed: l.confirmed, Offset: l.offset,
 			Queued: len(l.queue), Flying: l.flying, Doubled: l.doubled, Lost: append([]Lost(nil), l.lostRanges...),
+			Foreign: append([]Foreign(nil), l.foreign...),
 		}
 		if l.stop != nil {
 			stop := *l.stop

@@ -95,7 +95,7 @@ func (l *lane) absence(ctx context.Context, g *gap) (Verdict, Reason, error) {
 	var used *delivery.Binding // the identity that the records were sent under
 	for i := range l.all {
 		if l.all[i].Base <= g.from {
-			used = &l.all[i]
+			used = &l.all[i].Binding
 		}
 	}
 	switch {

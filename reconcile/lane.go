@@ -35,9 +35,9 @@ type lane struct {
 	pin       Pin
 	gone      bool // there is no such partition
 	confirmed streamdown.Ordinal
-	bindings  []delivery.Binding // that lead to this topic and cluster
-	all       []delivery.Binding // and elsewhere
-	damaged   bool               // the log is damaged somewhere, so it may have held more than it shows
+	bindings  []binding // that lead to this topic and cluster
+	all       []binding // and elsewhere
+	damaged   bool      // the log is damaged somewhere, so it may have held more than it shows
 
 	started bool
 	first   streamdown.Ordinal // oldest that is kept
@@ -68,7 +68,7 @@ func (l *lane) begin(damaged bool) {
 	l.skipped = streamdown.NoOffset
 	l.all = books.bindings[l.id]
 	for _, b := range l.all {
-		if l.leadsHere(&b) {
+		if l.leadsHere(&b.Binding) {
 			l.bindings = append(l.bindings, b)
 		}
 	}
@@ -201,6 +201,8 @@ func (l *lane) met(base streamdown.Offset, raw []byte, to streamdown.Ordinal) er
 			return errStop
 		case identity == ours:
 			l.judge(&h, raw, base, from, max(from, l.part), from+span)
+		case identity == strange && from >= 0:
+			l.say(Foreign, "", from, from+span, 0, base, 1, int64(h.Count))
 		case identity == strange:
 			l.say(Foreign, "", -1, -1, 0, base, 1, int64(h.Count))
 		}
@@ -213,10 +215,10 @@ func (l *lane) met(base streamdown.Offset, raw []byte, to streamdown.Ordinal) er
 const (
 	others  = iota // another producer's, or of a time that the log has forgotten
 	ours           // of one of the lane's bindings
-	strange        // under our producer id, but of no binding: written by nobody who writes this log
+	strange        // under our producer id, but of no binding or beyond its end: written by nobody who writes this log
 )
 
-// identify finds the ordinal of a stored batch's first record (rule C1).
+// identify finds the ordinal of a stored batch's first record (rule C1), -1 if it has none.
 func (l *lane) identify(h *batch.Header) (streamdown.Ordinal, int) {
 	latest := int16(-1)
 	for i := len(l.bindings) - 1; i >= 0; i-- {
@@ -228,15 +230,19 @@ func (l *lane) identify(h *batch.Header) (streamdown.Ordinal, int) {
 		if b.Epoch != h.ProducerEpoch {
 			continue
 		}
-		if o := b.Ordinal(h.BaseSequence, max(l.next, b.Base)); o >= b.Base {
-			return o, ours
+		o := b.Ordinal(h.BaseSequence, max(l.next, b.Base))
+		switch {
+		case o < b.Base:
+			return -1, strange
+		case b.closed && o >= b.limit:
+			return o, strange
 		}
-		return 0, strange
+		return o, ours
 	}
 	if latest >= 0 && h.ProducerEpoch > latest {
-		return 0, strange
+		return -1, strange
 	}
-	return 0, others
+	return -1, others
 }
 
 // judge says what becomes of ordinals [from, to), which a stored batch whose first ordinal is zero holds.
@@ -314,7 +320,7 @@ func (l *lane) say(v Verdict, why Reason, from, to streamdown.Ordinal, lsn strea
 		return
 	}
 	l.flush(v)
-	if x.LSN == 0 && from >= 0 {
+	if x.LSN == 0 && from >= 0 && v != Foreign {
 		if i := l.row(from); i < len(l.rows) && l.rows[i].ordinal <= from {
 			x.LSN = l.rows[i].lsn
 		}

@@ -11,7 +11,22 @@ import (
 type ledger struct {
 	*delivery.Book
 	oldest   map[streamdown.LaneID]delivery.Lane
-	bindings map[streamdown.LaneID][]delivery.Binding // in the order in which they were made
+	bindings map[streamdown.LaneID][]binding // in the order in which they were made
+}
+
+// binding is an identity of a lane. What lies from limit on under it, once it is closed, another process sent: on a copy
+// of the data directory, or on this one before it was rolled back (rule A2).
+type binding struct {
+	delivery.Binding
+	closed bool
+	limit  streamdown.Ordinal
+}
+
+// close ends the binding where another one goes on, or where the log was opened anew.
+func (b *binding) close(at streamdown.Ordinal) {
+	if !b.closed || at < b.limit {
+		b.closed, b.limit = true, at
+	}
 }
 
 func newLedger() *ledger { return &ledger{Book: delivery.New()} }
@@ -22,11 +37,11 @@ func (l *ledger) Restore(snapshot []byte) error {
 		return err
 	}
 	l.oldest = map[streamdown.LaneID]delivery.Lane{}
-	l.bindings = map[streamdown.LaneID][]delivery.Binding{}
+	l.bindings = map[streamdown.LaneID][]binding{}
 	for _, lane := range l.Lanes() {
 		l.oldest[lane.ID] = lane
 		if lane.Bound {
-			l.bindings[lane.ID] = []delivery.Binding{lane.Binding}
+			l.bindings[lane.ID] = []binding{{lane.Binding, lane.Closed, lane.Limit}}
 		}
 	}
 	return nil
@@ -35,13 +50,25 @@ func (l *ledger) Restore(snapshot []byte) error {
 // Apply implements wal.Book.
 func (l *ledger) Apply(e *wal.Entry) {
 	l.Book.Apply(e)
-	if e.Kind != wal.KindBinding {
-		return
-	}
-	if now := l.Lane(e.Lane); now.Bound {
-		if l.bindings == nil {
-			l.bindings = map[streamdown.LaneID][]delivery.Binding{}
+	switch e.Kind {
+	case wal.KindBinding:
+		now := l.Lane(e.Lane)
+		if !now.Bound {
+			return
 		}
-		l.bindings[e.Lane] = append(l.bindings[e.Lane], now.Binding)
+		if l.bindings == nil {
+			l.bindings = map[streamdown.LaneID][]binding{}
+		}
+		all := l.bindings[e.Lane]
+		if n := len(all); n > 0 {
+			all[n-1].close(now.Binding.Base)
+		}
+		l.bindings[e.Lane] = append(all, binding{now.Binding, now.Closed, now.Limit})
+	case wal.KindOpened:
+		for _, now := range l.Lanes() {
+			if all := l.bindings[now.ID]; len(all) > 0 && now.Closed {
+				all[len(all)-1].close(now.Limit)
+			}
+		}
 	}
 }

@@ -95,7 +95,7 @@ func (r *run) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.rep = Report{SchemaVersion: 1, LogID: log.ID().String(), At: r.cfg.Now().UTC(), Topics: []TopicSums{}, Partitions: []Partition{}, Worst: []Range{}}
+	r.rep = Report{SchemaVersion: 1, LogID: log.Identity().String(), At: r.cfg.Now().UTC(), Topics: []TopicSums{}, Partitions: []Partition{}, Worst: []Range{}}
 	if err := r.pin(ctx); err != nil {
 		return err
 	}

@@ -147,7 +147,15 @@ func snapshot(books []Book) []byte {
 
 // restore gives each book its part of a snapshot. A part that no book wants belongs to a newer version or to a caller
 // that does not need it (a tool that only reads); a book without a part stays empty.
-func restore(books []Book, s []byte) error {
+func restore(books []Book, s []byte) error { return restoreParts(books, s, false) }
+
+// errUnknownBook says that a state would be lost if the log were opened: the next snapshot would be without it.
+var errUnknownBook = errors.New("its state has a part that this version does not know")
+
+// restoreAll is restore for a process that goes on with the log.
+func restoreAll(books []Book, s []byte) error { return restoreParts(books, s, true) }
+
+func restoreParts(books []Book, s []byte, all bool) error {
 	for len(s) > 0 {
 		if len(s) < 5 {
 			return errSnapshot
@@ -156,12 +164,17 @@ func restore(books []Book, s []byte) error {
 		if uint64(size) > uint64(len(s)-5) {
 			return errSnapshot
 		}
+		known := false
 		for _, b := range books {
 			if b.BookID() == id {
+				known = true
 				if err := b.Restore(s[5 : 5+size : 5+size]); err != nil {
 					return fmt.Errorf("restore book %d: %w", id, err)
 				}
 			}
+		}
+		if all && !known && size > 0 {
+			return fmt.Errorf("%w: book %d", errUnknownBook, id)
 		}
 		s = s[5+size:]
 	}

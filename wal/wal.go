@@ -123,7 +123,7 @@ type Log struct {
 	refuge   refuge
 
 	releasing   sync.Mutex    // one Release at a time; held while it removes
-	dirFailures atomic.Uint64 // syncs of the directory that failed outside the writer
+	dirFailures atomic.Uint64 // syncs of a directory that failed
 
 	lanes    laneBook
 	identity identityBook
@@ -142,7 +142,7 @@ type Log struct {
 
 // Recovery tells what Open found.
 type Recovery struct {
-	LogID    streamdown.ID
+	LogID    streamdown.ID  // as Log.ID
 	Created  bool           // there was no log
 	From     streamdown.LSN // where reading began
 	End      streamdown.LSN // where the log goes on
@@ -183,9 +183,10 @@ func Open(cfg Config) (*Log, *Recovery, error) {
 	l.changed.Store(&ch)
 	rec, err := l.recover()
 	if err != nil {
-		l.closeFiles()
+		_ = l.closeFiles() // what matters is why it does not open
 		return nil, nil, fmt.Errorf("open log in %s: %w", cfg.Dir, err)
 	}
+	rec.LogID = l.ID()
 	go l.write()
 	return l, rec, nil
 }
