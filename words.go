@@ -3,6 +3,7 @@ package streamdown
 import (
 	"encoding/hex"
 	"fmt"
+	"strings"
 )
 
 // Offset is a position in a broker's partition. It is always the broker's, never ours.
@@ -28,6 +29,15 @@ type ID [16]byte
 func (id ID) String() string {
 	h := hex.EncodeToString(id[:])
 	return h[:8] + "-" + h[8:12] + "-" + h[12:16] + "-" + h[16:20] + "-" + h[20:]
+}
+
+// ParseID reads what String writes; the hyphens may be missing.
+func ParseID(s string) (ID, error) {
+	raw, err := hex.DecodeString(strings.ReplaceAll(s, "-", ""))
+	if err != nil || len(raw) != 16 {
+		return ID{}, fmt.Errorf("%q is no id", s)
+	}
+	return ID(raw), nil
 }
 
 // IsZero reports whether the id is not known.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/streamdown/streamdown/wal"
 )
@@ -29,9 +30,15 @@ type facts struct {
 
 // kept is what the log keeps of a topic.
 type kept struct {
-	Topic   *Topic `json:"topic,omitempty"`
 	Name    string `json:"name"`
+	Topic   *form  `json:"topic,omitempty"`
 	Deleted bool   `json:"deleted,omitempty"`
+}
+
+// known is what a snapshot holds.
+type known struct {
+	Facts  facts            `json:"cluster"`
+	Topics map[string]*form `json:"topics"`
 }
 
 // New returns a catalog that knows nothing.
@@ -101,7 +108,7 @@ func (c *Catalog) Entries() []*wal.Entry {
 	slices.Sort(names)
 	for _, name := range names {
 		if t := durablePart(now.Topics[name]); !t.Internal && !reflect.DeepEqual(t, c.topics[name]) {
-			add(wal.KindTopic, kept{Name: name, Topic: t})
+			add(wal.KindTopic, kept{Name: name, Topic: formOf(t)})
 		}
 	}
 	for name := range c.topics {
@@ -115,13 +122,13 @@ func (c *Catalog) Entries() []*wal.Entry {
 // durablePart is the topic without what changes by itself.
 func durablePart(t *Topic) *Topic {
 	k := *t
-	k.Err = 0
-	k.Partitions = make([]Partition, len(t.Partitions))
-	for i := range k.Partitions {
-		k.Partitions[i] = Partition{Leader: -1, LeaderEpoch: -1}
-	}
+	k.Err, k.Partitions = 0, noLeaders(len(t.Partitions))
+	k.Config.BeforeMax, k.Config.AfterMax, k.Config.Retention = whole(k.Config.BeforeMax), whole(k.Config.AfterMax), whole(k.Config.Retention)
 	return &k
 }
+
+// whole is d in the milliseconds that Kafka has and the log writes.
+func whole(d time.Duration) time.Duration { return d.Truncate(time.Millisecond) }
 
 // BookID implements wal.Book.
 func (c *Catalog) BookID() byte { return 4 }
@@ -145,7 +152,9 @@ func (c *Catalog) Apply(e *wal.Entry) {
 		if k.Deleted {
 			delete(c.topics, k.Name)
 		} else if k.Topic != nil {
-			c.topics[k.Name] = k.Topic
+			if t, err := k.Topic.topic(k.Name); err == nil {
+				c.topics[k.Name] = t
+			}
 		}
 	}
 }
@@ -154,10 +163,11 @@ func (c *Catalog) Apply(e *wal.Entry) {
 func (c *Catalog) Snapshot(dst []byte) []byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	body, err := json.Marshal(struct {
-		Facts  facts             `json:"cluster"`
-		Topics map[string]*Topic `json:"topics"`
-	}{c.facts, c.topics})
+	v := known{Facts: c.facts, Topics: make(map[string]*form, len(c.topics))}
+	for name, t := range c.topics {
+		v.Topics[name] = formOf(t)
+	}
+	body, err := json.Marshal(v)
 	if err != nil {
 		return dst // plain values: cannot happen
 	}
@@ -171,19 +181,24 @@ func (c *Catalog) Restore(s []byte) error {
 	if w <= 0 || n > uint64(len(s)-w) {
 		return fmt.Errorf("catalog: malformed snapshot")
 	}
-	var v struct {
-		Facts  facts             `json:"cluster"`
-		Topics map[string]*Topic `json:"topics"`
-	}
+	var v known
 	if err := json.Unmarshal(s[w:w+int(n)], &v); err != nil {
 		return fmt.Errorf("catalog: %w", err)
 	}
+	topics := make(map[string]*Topic, len(v.Topics))
+	for name, f := range v.Topics {
+		if f == nil {
+			continue
+		}
+		t, err := f.topic(name)
+		if err != nil {
+			return fmt.Errorf("catalog: topic %s: %w", name, err)
+		}
+		topics[name] = t
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.facts = v.Facts
-	if c.topics = v.Topics; c.topics == nil {
-		c.topics = map[string]*Topic{}
-	}
+	c.facts, c.topics = v.Facts, topics
 	return nil
 }
 
@@ -194,10 +209,10 @@ func (c *Catalog) Remember() {
 	if c.facts.ID == "" && len(c.topics) == 0 {
 		return
 	}
-	known := &Cluster{ID: c.facts.ID, Controller: -1, Topics: map[string]*Topic{}, ProducerExpiry: msDuration(c.facts.ProducerExpiry)}
+	look := &Cluster{ID: c.facts.ID, Controller: -1, Topics: map[string]*Topic{}, ProducerExpiry: msDuration(c.facts.ProducerExpiry)}
 	for name, t := range c.topics {
 		cp := *t
-		known.Topics[name] = &cp
+		look.Topics[name] = &cp
 	}
-	c.last.CompareAndSwap(nil, known)
+	c.last.CompareAndSwap(nil, look)
 }

@@ -13,20 +13,26 @@
 //
 // # Files
 //
-//	DIR/manifest                              JSON: format, log id, durable mark, CRC32C; replaced atomically
+//	DIR/manifest                              JSON: format, log id, durable mark, refuge, CRC32C; replaced atomically
 //	DIR/0000000007-00000000000001234567.wal   a segment: its number and its first LSN
+//	DIR/spare-0000000003.wal.tmp              a released segment, to be written over
+//	DIR/reserve-0.wal.tmp                     room that is kept for when the disk is full
+//	DIR/….wal.tmp                             these and segments that were not finished: opening removes them
 //	DIR/torn-00000000000001240000-….bin       bytes that were cut off a tail, kept aside for people
+//	REFUGE/refuge                             JSON: log id, DIR; beside it segments, numbered with those in DIR
+//
+// docs/log-format.md shows every file and every byte, with dumps, and what a [Salvage] leaves.
 //
 // A segment is a header, a snapshot, entries. Integers are little-endian.
 //
 //	 0  8  magic "SDWAL\x00\x00\x01"; the last byte is the format version
-//	 8 16  log id
+//	 8 16  log id: seed of the entries' checksums
 //	24  8  segment number
 //	32  8  first LSN
 //	40  8  created, unix nanoseconds
 //	48  4  size of the snapshot
 //	52  4  CRC32C of the snapshot
-//	56  4  zero
+//	56  4  pages of 4096 bytes that the file had when it was written over; 0: it was new
 //	60  4  CRC32C of bytes 0 to 59
 //	64  …  snapshot, padded with zeros to 8
 //
@@ -39,13 +45,22 @@
 //	16  1  kind (zero is invalid)
 //	17  3  zero
 //	20  4  lane
-//	24  8  ordinal of the first record
+//	24  8  ordinal of the first record; of a lane: its partition; of a mark: the LSN at which its group ends
 //	32  8  arrival, unix milliseconds
 //	40  4  number of records
 //	44  4  zero
 //	48  …  body
 //
 // The covered body is all of it, but for a batch its first 21 bytes: the batch's own CRC answers for the rest.
+//
+// # Room
+//
+// A released segment is renamed to a spare and, when its new name is durable, written over by a later one: that is
+// about twice as fast as making a file longer. Each write fills its last page up with zeros; behind it lies what the
+// file held before. All LSNs in there are below the new segment's first, so none of it can be taken for an entry.
+// The reserve is written over when the disk is full, so that marks, control entries and states, which let segments
+// go, have a place. In the refuge, on another disk, segments are made while that cannot be done in DIR. Manifest
+// and refuge name each other before it is used: neither is opened without the other.
 //
 // # Torn or rotten
 //
@@ -57,11 +72,21 @@
 // into the segment that it begins at the mark, before a Book sees it. Only a tail that was cut between two groups above
 // the last mark leaves nothing that could tell.
 //
+// Rot is looked for as well ([Scrubber]): sealed segments are read again and again from the device, past the page cache,
+// which goes on showing what was written when the disk has long lost it. States too, so that a release never relies
+// on one that is gone.
+//
 // # A failed write or sync
 //
 // The segment is given up and never synced again. The same bytes, with the same LSNs, go to a new segment, whose first
 // LSN cuts every earlier segment at that LSN; nothing that was handed to Append is ever taken back. While that
 // fails it is tried again for as long as the process lives, and nothing is acknowledged.
+//
+// # Who a log is
+//
+// The id in the headers and the manifest seeds the checksums and never changes. [Log.Begin] notes that a process goes on
+// with the log: what sends records in its name ends there what it did under the identities before, for the directory
+// may have been rolled back or copied. When that was seen, [Log.Renew] gives the log another name.
 //
 // Stability: may change.
 package wal
