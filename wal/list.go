@@ -154,8 +154,11 @@ func listSegments(fs vfs.FS, dir string) ([]*segment, error) {
 		dirs = append(dirs, man.Refuge)
 	}
 	var out []*segment
-	for _, dir := range dirs {
+	for i, dir := range dirs {
 		names, err := fs.List(dir)
+		if i > 0 && vfs.IsNotExist(err) {
+			continue // of a copy of the first directory, perhaps: what the refuge held will be missing
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -168,7 +171,7 @@ func listSegments(fs vfs.FS, dir string) ([]*segment, error) {
 	sort.Slice(out, func(i, j int) bool { return out[i].number < out[j].number })
 	for i := 1; i < len(out); i++ {
 		if a, b := out[i-1], out[i]; b.first < a.first || b.number == a.number {
-			return nil, fmt.Errorf("segment %s does not follow %s: one of them is not of this log; move it away", b.name, a.name)
+			return nil, fmt.Errorf("segment %s does not follow %s: one of them is not of this log; %s", b.name, a.name, trySalvage(dir))
 		}
 	}
 	return out, nil

@@ -2,13 +2,11 @@ package wal
 
 import (
 	"bytes"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"path/filepath"
-	"strings"
 
 	"github.com/streamdown/streamdown"
 	"github.com/streamdown/streamdown/vfs"
@@ -44,7 +42,7 @@ func (l *Log) loadManifest() (*manifest, error) {
 	}
 	man, err := parseManifest(b)
 	if errors.Is(err, errNewer) {
-		return nil, err
+		return nil, fmt.Errorf("%w; "+startNewer, err)
 	}
 	if err != nil {
 		// It is only a copy, and it is replaced atomically, so this is damage: the segments have the same mark.
@@ -66,28 +64,31 @@ func parseManifest(b []byte) (*manifest, error) {
 	if f.Format != 1 {
 		return nil, fmt.Errorf("manifest format %d: %w", f.Format, errNewer)
 	}
-	id, err := parseID(f.Log)
+	id, err := streamdown.ParseID(f.Log)
 	if err != nil {
 		return nil, err
 	}
 	return &manifest{Log: id, Durable: streamdown.LSN(f.Durable), Refuge: f.Refuge}, nil
 }
 
-func parseID(s string) (streamdown.ID, error) {
-	raw, err := hex.DecodeString(strings.ReplaceAll(s, "-", ""))
-	if err != nil || len(raw) != 16 {
-		return streamdown.ID{}, fmt.Errorf("%q is no log id", s)
-	}
-	return streamdown.ID(raw), nil
-}
-
 func (l *Log) writeManifest() error {
-	b, err := json.Marshal(manifestFile{Format: 1, Log: l.id.String(), Durable: l.durable.Load(), Refuge: l.cfg.Refuge})
+	b, err := encodeManifest(manifest{Log: l.id, Durable: streamdown.LSN(l.durable.Load()), Refuge: l.cfg.Refuge})
 	if err != nil {
 		return err
 	}
+	if err = vfs.WriteFile(l.cfg.FS, l.manifestPath(), b); err != nil {
+		l.dirFailures.Add(1) // of the sync of the directory, perhaps
+	}
+	return err
+}
+
+func encodeManifest(m manifest) ([]byte, error) {
+	b, err := json.Marshal(manifestFile{Format: 1, Log: m.Log.String(), Durable: uint64(m.Durable), Refuge: m.Refuge})
+	if err != nil {
+		return nil, err
+	}
 	b = b[:len(b)-1] // the brace
-	return vfs.WriteFile(l.cfg.FS, l.manifestPath(), append(b, crcField(b)...))
+	return append(b, crcField(b)...), nil
 }
 
 // crcField is how a manifest ends that begins with b.

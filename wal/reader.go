@@ -23,6 +23,8 @@ type Reader struct {
 	current  *segment   // the one whose file is open
 	mark     streamdown.LSN
 	lanes    laneBook
+	identity identityBook
+	known    streamdown.LSN // below, identity knows all
 }
 
 var errNoLog = errors.New("there is no log; `--data` or `data.dir` names another directory?")
@@ -80,13 +82,14 @@ func (r *Reader) identify(man *manifest) error {
 	}
 	if most == 0 {
 		if man == nil {
-			return errors.New("no segment has a whole header and there is no manifest: the log's id is lost, and with it every checksum")
+			return fmt.Errorf("no segment has a whole header and there is no manifest: the log's id has to be found; %s", trySalvage(r.dir))
 		}
 		r.id = man.Log
 	}
 	r.seed = seedOf(r.id)
 	for i := len(r.segments) - 1; i >= 0; i-- {
-		if state, err := r.state(r.segments[i]); err == nil && restore([]Book{&r.lanes}, state) == nil {
+		if state, err := r.state(r.segments[i]); err == nil && restore([]Book{&r.lanes, &r.identity}, state) == nil {
+			r.known = r.segments[i].first
 			break
 		}
 	}
@@ -127,8 +130,11 @@ func (r *Reader) state(s *segment) ([]byte, error) {
 	return state, nil
 }
 
-// ID returns the log's id.
+// ID returns the id in the headers of the log's files.
 func (r *Reader) ID() streamdown.ID { return r.id }
+
+// Identity returns what the log is called, as of its newest state and of what was read since: see [Log.ID].
+func (r *Reader) Identity() streamdown.ID { return r.identity.get(r.id) }
 
 // First returns the position of the oldest entry kept when the directory was last listed.
 func (r *Reader) First() streamdown.LSN { return r.segments[0].first }
@@ -278,6 +284,10 @@ func (r *Reader) notice(entries []Entry) {
 		if e.Kind == KindLane && int64(e.Lane) <= int64(len(r.lanes.names)+maxLaneHole) {
 			r.lanes.Apply(e)
 		}
+		if e.LSN >= r.known {
+			r.identity.Apply(e)
+			r.known = e.End()
+		}
 	}
 }
 
@@ -308,7 +318,7 @@ func (r *Reader) span(lsn streamdown.LSN) (s *segment, sp span, last bool, err e
 		var b [segmentHeader]byte
 		_, err := s.file.ReadAt(b[:], 0)
 		h, state, _, herr := parseHeader(b[:])
-		if err == nil && herr == nil && h.log == r.id && state <= maxState {
+		if err == nil && herr == nil && h.log == r.id && h.number == s.number && h.first == s.first && state <= maxState {
 			s.start, s.room = dataStart(state), int64(h.pages)*page
 		} else if s.start, err = locate(s.file, r.seed, s.first, size); err != nil {
 			return s, sp, false, fmt.Errorf("read %s: %w", s.name, err)

@@ -27,6 +27,9 @@ const firstLSN streamdown.LSN = 64
 // Books must not see it before it is durable, so it is written again: the new segment begins at the mark, with a copy.
 func (l *Log) recover() (*Recovery, error) {
 	began := time.Now()
+	if err := l.salvageEnded(); err != nil {
+		return nil, fmt.Errorf("%w; %s", err, trySalvage(l.cfg.Dir))
+	}
 	man, err := l.loadManifest()
 	if err != nil {
 		return nil, err
@@ -46,7 +49,7 @@ func (l *Log) recover() (*Recovery, error) {
 	if len(l.segments) == 0 {
 		if man != nil {
 			return nil, fmt.Errorf("the manifest names log %s with durable data up to %d, but there is no segment: "+
-				"is the right disk mounted? To start an empty log instead, move the manifest away", man.Log, man.Durable)
+				"is the right disk mounted? To start an empty log instead, move the manifest away; %s", man.Log, man.Durable, trySalvage(l.cfg.Dir))
 		}
 		l.id = newLogID()
 		l.seed = seedOf(l.id)
@@ -63,6 +66,9 @@ func (l *Log) recover() (*Recovery, error) {
 			if err := l.cfg.FS.SyncDir(dir); err != nil {
 				return nil, fmt.Errorf("sync directory: %w", err)
 			}
+		}
+		if err := l.belong(man); err != nil {
+			return nil, err
 		}
 		if tail, err = l.replay(rec, man); err != nil {
 			return nil, err
@@ -106,7 +112,7 @@ func (l *Log) listSegments() error {
 	sort.Slice(l.segments, func(i, j int) bool { return l.segments[i].number < l.segments[j].number })
 	for i := 1; i < len(l.segments); i++ {
 		if a, b := l.segments[i-1], l.segments[i]; b.first < a.first {
-			return fmt.Errorf("segment %s begins before its predecessor %s: one of them is not of this log", b.name, a.name)
+			return fmt.Errorf("segment %s begins before its predecessor %s: one of them is not of this log; %s", b.name, a.name, trySalvage(l.cfg.Dir))
 		}
 	}
 	return nil
@@ -119,7 +125,7 @@ func (l *Log) listDir(dir string) error {
 	}
 	for _, name := range names {
 		path := filepath.Join(dir, name)
-		if strings.HasSuffix(name, ".wal.tmp") {
+		if strings.HasSuffix(name, ".wal.tmp") || strings.HasPrefix(name, "torn-") && strings.HasSuffix(name, ".tmp") {
 			// Never finished, released, or the reserve, which gives its room to what opening writes.
 			if err := l.cfg.FS.Remove(path); err != nil { // nobody reads it
 				l.cfg.Logger.Warn("remove unfinished segment", "file", path, "err", err)
@@ -167,17 +173,17 @@ func (l *Log) replay(rec *Recovery, man *manifest) (tail []byte, err error) {
 		f.Close()
 		switch {
 		case renamed:
-			return nil, fmt.Errorf("%s: its header and entries are those of %s: the file was renamed; give it its name back", s.name, segmentName(h.number, h.first))
+			return nil, fmt.Errorf("%s: its header and entries are those of %s: the file was renamed; give it its name back; %s", s.name, segmentName(h.number, h.first), trySalvage(l.cfg.Dir))
 		case errors.Is(err, errNewer):
-			return nil, fmt.Errorf("%s: %w: start that version, or restore a backup of the directory", s.name, err)
+			return nil, fmt.Errorf("%s: %w; "+startNewer, s.name, err)
 		case err != nil:
 			rec.Damage = append(rec.Damage, &CorruptError{Segment: s.name, From: s.first, To: s.first, Err: err})
 			continue
 		}
 		l.id = h.log
 		l.seed = seedOf(l.id)
-		if err := restore(l.cfg.Books, state); err != nil {
-			return nil, fmt.Errorf("%s: %w", s.name, err)
+		if err := restoreAll(l.cfg.Books, state); err != nil {
+			return nil, fmt.Errorf("%s: %w; if a newer version wrote it, start that; otherwise %s", s.name, err, trySalvage(l.cfg.Dir))
 		}
 		s.whole = true
 		base = i
@@ -187,7 +193,7 @@ func (l *Log) replay(rec *Recovery, man *manifest) (tail []byte, err error) {
 		l.seed = seedOf(l.id)
 	}
 	if base < 0 {
-		return nil, fmt.Errorf("no segment has a whole header and state; `streamdown wal verify` shows what is left of it")
+		return nil, fmt.Errorf("%w; %s", errStateLost, trySalvage(l.cfg.Dir))
 	}
 	var m marks
 	if man != nil {
@@ -260,7 +266,7 @@ func (l *Log) replaySegment(rec *Recovery, s *segment, limit streamdown.LSN, m *
 		// The segment itself is a mark: it was made when all below it was durable.
 		m.durable = max(m.durable, s.first)
 		if err := m.search(&sp, s.first); err != nil {
-			return 0, nil, fmt.Errorf("read %s: %w", s.name, err)
+			return 0, nil, l.readError(s, err)
 		}
 	}
 	c := Chunk{Buf: make([]byte, min(1<<20, sp.limit-s.first))}
@@ -268,7 +274,7 @@ func (l *Log) replaySegment(rec *Recovery, s *segment, limit streamdown.LSN, m *
 	for at < sp.limit {
 		_, err := sp.read(&c, at)
 		if err != nil {
-			return 0, nil, fmt.Errorf("read %s: %w", s.name, err)
+			return 0, nil, l.readError(s, err)
 		}
 		for i := range c.Entries {
 			e := &c.Entries[i]
@@ -289,7 +295,7 @@ func (l *Log) replaySegment(rec *Recovery, s *segment, limit streamdown.LSN, m *
 		}
 		next, err := sp.resync(at)
 		if err != nil {
-			return 0, nil, fmt.Errorf("read %s: %w", s.name, err)
+			return 0, nil, l.readError(s, err)
 		}
 		if limit == 0 && at >= m.durable {
 			return at, tail, l.keepTorn(rec, &sp, s, at, m)

@@ -1,9 +1,11 @@
 package wal
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -17,8 +19,7 @@ import (
 // first. The manifest of the first directory names it before anything is written to it, and a file in it names the log,
 // so that neither is ever opened without the other.
 type refuge struct {
-	dir  string // empty = none
-	lock interface{ Close() error }
+	lock io.Closer
 
 	mu      sync.Mutex // guards the following
 	ready   bool       // both directories name each other
@@ -36,10 +37,21 @@ const (
 	refugeMountAsk = "is its disk mounted? If that is lost for good, move `manifest` in %s away: the log then opens without what only the refuge held"
 )
 
-// refugeMark is the content of refugeFile.
+// refugeMark is what refugeFile says. Like the manifest, the file ends with a CRC32C of all before it.
 type refugeMark struct {
 	Log  string `json:"log"`
-	Home string `json:"home"` // the first directory, for people
+	Home string `json:"home"` // the first directory
+}
+
+var errRefugeMark = errors.New("its file `refuge`, which names its log, is damaged")
+
+func (m refugeMark) encode() ([]byte, error) {
+	b, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	b = b[:len(b)-1] // the brace
+	return append(b, crcField(b)...), nil
 }
 
 // main reports whether a segment should be made in the first directory.
@@ -125,8 +137,10 @@ func (l *Log) openRefuge(man *manifest) error {
 		return fmt.Errorf("refuge %s: %w; "+refugeMountAsk, dir, err, l.cfg.Dir)
 	}
 	l.refuge.lock = lock
-	mark, err := readRefuge(l.cfg.FS, dir)
+	mark, _, err := readRefuge(l.cfg.FS, dir)
 	switch {
+	case errors.Is(err, errRefugeMark) && named == dir:
+		mark = man.Log // the manifest knows, and the file is written again
 	case err != nil:
 		return err
 	case mark.IsZero() && named == dir:
@@ -143,25 +157,43 @@ func (l *Log) openRefuge(man *manifest) error {
 	return nil
 }
 
-// readRefuge returns the id of the log whose refuge dir is, zero if it is nobody's yet.
-func readRefuge(fs vfs.FS, dir string) (streamdown.ID, error) {
-	path := filepath.Join(dir, refugeFile)
-	b, err := vfs.ReadFile(fs, path)
+// readRefuge returns the id of the log whose refuge dir is, and that log's first directory; zero if it is nobody's yet.
+// A file that is damaged gives errRefugeMark.
+func readRefuge(fs vfs.FS, dir string) (id streamdown.ID, home string, err error) {
+	b, err := vfs.ReadFile(fs, filepath.Join(dir, refugeFile))
 	if vfs.IsNotExist(err) {
-		return streamdown.ID{}, nil
-	}
-	var m refugeMark
-	if err == nil {
-		err = json.Unmarshal(b, &m)
-	}
-	var id streamdown.ID
-	if err == nil {
-		id, err = parseID(m.Log)
+		return id, "", nil
 	}
 	if err != nil {
-		return id, fmt.Errorf("refuge %s: read the name of its log: %w", dir, err)
+		return id, "", fmt.Errorf("refuge %s: %w", dir, err)
 	}
-	return id, nil
+	var m refugeMark
+	at := bytes.LastIndex(b, []byte(manifestCRC))
+	if at < 0 || string(b[at:]) != crcField(b[:at]) || json.Unmarshal(b, &m) != nil {
+		return id, "", fmt.Errorf("refuge %s: %w", dir, errRefugeMark)
+	}
+	if id, err = streamdown.ParseID(m.Log); err != nil {
+		return id, "", fmt.Errorf("refuge %s: %w", dir, err)
+	}
+	return id, m.Home, nil
+}
+
+// copied reports whether this directory is a copy of home, which names the same log and is still there. The refuge is
+// locked, so nobody else uses home: if that is locked, it is this directory under another name.
+func (l *Log) copied(home string) bool {
+	if filepath.Clean(home) == filepath.Clean(l.cfg.Dir) {
+		return false
+	}
+	man, err := readManifest(l.cfg.FS, home)
+	if err != nil || man == nil || man.Log != l.id {
+		return false
+	}
+	lock, err := l.cfg.FS.Lock(filepath.Join(home, "lock"))
+	if err != nil {
+		return false
+	}
+	_ = lock.Close() // it was only asked for
+	return true
 }
 
 // leaveRefuge checks that a refuge that is not configured any more holds nothing.
@@ -189,21 +221,24 @@ func holdsSegments(fs vfs.FS, dir string) (bool, error) {
 func (l *Log) bindRefuge(man *manifest) error {
 	dir := l.cfg.Refuge
 	if dir != "" {
-		mark, err := readRefuge(l.cfg.FS, dir)
-		if err != nil {
+		mark, home, err := readRefuge(l.cfg.FS, dir)
+		if err != nil && !errors.Is(err, errRefugeMark) {
 			return err
+		}
+		if l.copied(home) {
+			return fmt.Errorf("%s is a copy of %s, whose refuge %s is: give the copy a refuge of its own", l.cfg.Dir, home, dir)
 		}
 		if !mark.IsZero() && mark != l.id { // the manifest, which would have told, was damaged or is gone
 			return fmt.Errorf("refuge %s belongs to log %s, not to %s: give each log a refuge of its own", dir, mark, l.id)
 		}
 		// That the file is there does not say that it is durable: a sync of its directory may have failed. The manifest,
 		// which is written later, says it.
-		if man == nil || man.Refuge != dir {
-			b, err := json.Marshal(refugeMark{Log: l.id.String(), Home: l.cfg.Dir})
+		if man == nil || man.Refuge != dir || err != nil || home != l.cfg.Dir {
+			b, err := refugeMark{Log: l.id.String(), Home: l.cfg.Dir}.encode()
 			if err != nil {
 				return err
 			}
-			if err := vfs.WriteFile(l.cfg.FS, filepath.Join(dir, refugeFile), append(b, '\n')); err != nil {
+			if err := vfs.WriteFile(l.cfg.FS, filepath.Join(dir, refugeFile), b); err != nil {
 				return fmt.Errorf("refuge: %w", err)
 			}
 		}

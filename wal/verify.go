@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,6 +49,11 @@ func (d Damage) String() string {
 		s += fmt.Sprintf(", log bytes [%d, %d)", d.FromLSN, d.ToLSN)
 	}
 	return s + ": " + d.Detail
+}
+
+// mended reports whether a salvage mends it: not what lies in entries, which it can only name.
+func (d Damage) mended() bool {
+	return d.Kind == DamageManifest || d.Kind == DamageHeader || d.Kind == DamageState
 }
 
 // maxDamage is how many damages a report lists; all are counted.
@@ -108,6 +114,9 @@ func (r *VerifyReport) String() string {
 	}
 	if r.Tail > 0 {
 		fmt.Fprintf(&b, "note: %d bytes behind the last whole entry: a write under way, or torn by a crash\n", r.Tail)
+	}
+	if slices.ContainsFunc(r.Damage, Damage.mended) {
+		fmt.Fprintf(&b, "note: %s\n", trySalvage(r.Dir))
 	}
 	fmt.Fprintf(&b, "%s: %d segments, %d entries, %d batches, %d records, %d bytes checked, log bytes [%d, %d), %d damaged",
 		r.Verdict, r.Segments, r.Entries, r.Batches, r.Records, r.Bytes, r.First, r.End, r.DamageCount)

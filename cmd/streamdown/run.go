@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"os/signal"
+	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -34,10 +36,18 @@ which loses nothing that was acked either.`,
 	return cmd
 }
 
+// gcPercent is how much garbage may pile up beside what is alive before it is collected; GOGC says otherwise. Most of what
+// is alive are buffers without pointers, which cost the collector nothing, and the path of a batch makes next to no
+// garbage: half the memory that Go's default would take costs no processor time that could be measured.
+const gcPercent = 50
+
 func run(ctx context.Context, o *options, log *slog.Logger) error {
 	cfg, err := o.load(log)
 	if err != nil {
 		return err
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
 	}
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()

@@ -8,10 +8,10 @@ import (
 )
 
 func walCommand(o *options) *cobra.Command {
-	cmd := group("wal", "Look at the log of a data directory, also while a process uses it")
+	cmd := group("wal", "Look at the log of a data directory, also while a process uses it, and mend it")
 	var dir string
 	cmd.PersistentFlags().StringVar(&dir, "data", "", "look at the log in `DIR` (default data.dir of the config)")
-	cmd.AddCommand(walLs(o, &dir), walStat(o, &dir), walVerify(o, &dir), walCat(o, &dir))
+	cmd.AddCommand(walLs(o, &dir), walStat(o, &dir), walVerify(o, &dir), walCat(o, &dir), walSalvage(o, &dir))
 	return cmd
 }
 

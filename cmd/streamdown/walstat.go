@@ -82,7 +82,7 @@ type statLane struct {
 
 func newStat(dir string, segments []wal.SegmentInfo, r *wal.Reader, book *delivery.Book) *stat {
 	s := &stat{
-		SchemaVersion: 1, Dir: dir, LogID: r.ID().String(), Segments: len(segments), First: r.First(), Watermark: book.Watermark(),
+		SchemaVersion: 1, Dir: dir, LogID: r.Identity().String(), Segments: len(segments), First: r.First(), Watermark: book.Watermark(),
 		Lanes: []statLane{}, Holds: book.Holds(),
 	}
 	for i := range segments {
