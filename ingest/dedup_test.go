@@ -71,3 +71,29 @@ func TestPendingEpochDisplacesNoDurableOne(t *testing.T) {
 		t.Errorf("%d batches remembered once the new epoch is durable", n)
 	}
 }
+
+// What all lanes remember together is bounded: a state that grew without bound could not be read back one day.
+func TestAllLanesTogetherRememberSoManyProducersAndOldOnesMakeRoom(t *testing.T) {
+	in := New(Config{})
+	old := &lane{id: 1, total: &in.rows}
+	in.lanes[1] = old
+	old.reserve(head(0, 0), waiting{since: time.UnixMilli(1)})
+	old.settle(0, 3, 1, nil)
+	in.rows.Add(rowsInAll - 1)
+	l := in.lane(2)
+	now := time.UnixMilli(2 * freshMillis)
+	if l.roomFor(8, now.UnixMilli()) {
+		t.Fatal("one more than there may be")
+	}
+	in.sweep(now)
+	if len(old.rows) != 0 || !l.roomFor(8, now.UnixMilli()) {
+		t.Fatal("an old one in another lane does not make room")
+	}
+	again := New(Config{})
+	if err := again.Restore(in.Snapshot(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if n := again.rows.Load(); n != 0 {
+		t.Fatalf("%d producers after a restart", n)
+	}
+}

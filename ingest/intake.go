@@ -62,6 +62,9 @@ type Intake struct {
 	mu    sync.RWMutex // guards lanes
 	lanes map[streamdown.LaneID]*lane
 
+	rows    atomic.Int64 // producers that all lanes remember
+	sweepAt atomic.Int64 // unix milliseconds before which they are not swept again
+
 	closed    atomic.Bool
 	admitted  atomic.Uint64 // batches
 	acked     atomic.Uint64 // records that a producer was told are safe
@@ -110,7 +113,7 @@ func (in *Intake) lane(id streamdown.LaneID) *lane {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if l = in.lanes[id]; l == nil {
-		l = &lane{id: id}
+		l = &lane{id: id, total: &in.rows}
 		in.lanes[id] = l
 	}
 	return l
@@ -228,7 +231,7 @@ func (in *Intake) append(l *lane, h *batch.Header, records []byte, now time.Time
 var errStuck = errors.New("the disk of the log takes nothing just now")
 
 // errTooManyProducers is held for as wal.ErrFull is.
-var errTooManyProducers = errors.New("this partition remembers as many recent idempotent producers as it can")
+var errTooManyProducers = errors.New("as many recent idempotent producers are remembered as can be")
 
 // tryAppend does under the lane's lock what must happen in log order. A nil error means that it has an answer or will.
 func (in *Intake) tryAppend(l *lane, h *batch.Header, records []byte, now time.Time, a answer) error {
@@ -252,6 +255,7 @@ func (in *Intake) tryAppend(l *lane, h *batch.Header, records []byte, now time.T
 		}
 		if !l.roomFor(h.ProducerID, now.UnixMilli()) {
 			l.mu.Unlock()
+			in.sweep(now)
 			return errTooManyProducers
 		}
 	}
@@ -265,6 +269,22 @@ func (in *Intake) tryAppend(l *lane, h *batch.Header, records []byte, now time.T
 	in.admitted.Add(1)
 	l.reserve(h, waiting{a, now})
 	return nil
+}
+
+// sweep forgets in all lanes what may be forgotten, once a minute at most: a lane sweeps itself only when a producer is
+// new to it.
+func (in *Intake) sweep(now time.Time) {
+	at := in.sweepAt.Load()
+	if in.rows.Load() < rowsInAll || now.UnixMilli() < at || !in.sweepAt.CompareAndSwap(at, now.Add(time.Minute).UnixMilli()) {
+		return
+	}
+	in.mu.RLock()
+	defer in.mu.RUnlock()
+	for _, l := range in.lanes {
+		l.mu.Lock()
+		l.forget(now.UnixMilli() - freshMillis)
+		l.mu.Unlock()
+	}
 }
 
 // repeat answers a client's retry of a batch that the lane knows: it waits for, and counts as, what its original waits
@@ -336,8 +356,9 @@ func (in *Intake) Restore(s []byte) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	clear(in.lanes)
+	in.rows.Store(0)
 	for len(s) > 0 {
-		l := &lane{}
+		l := &lane{total: &in.rows}
 		rest, err := l.restore(s)
 		if err != nil {
 			return err

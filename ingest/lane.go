@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/streamdown/streamdown"
@@ -14,7 +15,8 @@ import (
 
 // lane is the admission state of one topic-partition.
 type lane struct {
-	id streamdown.LaneID
+	id    streamdown.LaneID
+	total *atomic.Int64 // rows of all lanes; nil = not counted
 
 	// mu guards the following. It is held while an entry is appended, so that ordinals and the dedup window are
 	// reserved in log order (rule A3); the log never waits for it while it holds anything an appender needs.
@@ -44,6 +46,7 @@ type waiting struct {
 
 const (
 	rowsPerLane  = 5000           // producers that one partition remembers
+	rowsInAll    = 2_000_000      // of all lanes: a state, which every segment begins with, has less than 1 GiB
 	freshMillis  = 15 * 60_000    // no row is forgotten within this time after its last batch (rule B2)
 	staleMillis  = 24 * 3_600_000 // rows are forgotten after this time when they are in the way
 	firstSweepAt = 64
@@ -51,7 +54,14 @@ const (
 
 // roomFor reports whether the lane may remember one more producer, forgetting old ones when it must.
 func (l *lane) roomFor(pid, now int64) bool {
-	if l.rows[pid] != nil || len(l.rows) < max(l.sweepAt, firstSweepAt) {
+	if l.rows[pid] != nil {
+		return true
+	}
+	if l.total != nil && l.total.Load() >= rowsInAll {
+		l.forget(now - freshMillis)
+		return l.total.Load() < rowsInAll
+	}
+	if len(l.rows) < max(l.sweepAt, firstSweepAt) {
 		return true
 	}
 	l.forget(now - staleMillis)
@@ -66,7 +76,14 @@ func (l *lane) forget(before int64) {
 	for pid, r := range l.rows {
 		if r.arrival < before && r.batches[len(r.batches)-1].durable {
 			delete(l.rows, pid)
+			l.count(-1)
 		}
+	}
+}
+
+func (l *lane) count(n int64) {
+	if l.total != nil {
+		l.total.Add(n)
 	}
 }
 
@@ -78,6 +95,7 @@ func (l *lane) row(pid int64) *row {
 		}
 		r = &row{}
 		l.rows[pid] = r
+		l.count(1)
 	}
 	return r
 }
@@ -213,5 +231,6 @@ func (l *lane) restore(b []byte) (rest []byte, err error) {
 	if bad {
 		return nil, errSnapshot
 	}
+	l.count(int64(len(l.rows)))
 	return b, nil
 }
