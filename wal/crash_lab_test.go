@@ -63,6 +63,7 @@ type lab struct {
 	trace  uint64               // of all operations
 
 	scarce  bool // the disk was full in this life
+	clean   bool // the last life ended with Close, which worked
 	floor   int  // of sent: Release was asked for what lies below
 	gaveUp  bool // a sync of the directory failed
 	crashes int
@@ -279,7 +280,11 @@ func (l *lab) open() bool {
 	}
 	if rec.Torn > 0 {
 		l.cut++
+		if l.clean {
+			l.fail("torn", "the log was closed, and opening it says that %d bytes were cut off", rec.Torn)
+		}
 	}
+	l.clean = false
 	if len(rec.Damage) > 0 {
 		l.fail("damage", "a crash was taken for rot: %v", rec.Damage[0])
 	}
@@ -337,15 +342,30 @@ func (l *lab) append() {
 	e := wal.Entry{Kind: wal.KindTopic, Arrival: l.serial, Lane: streamdown.LaneID(l.rng.IntN(3)), Ordinal: streamdown.Ordinal(l.serial)}
 	switch what := l.rng.IntN(4); {
 	case what == 0 && len(l.lanes) > 0:
-		i, lane := l.rng.IntN(len(all.batches)), l.rng.IntN(len(l.lanes))
-		e.Kind, e.Lane, e.Ordinal, e.Count, e.Body = wal.KindBatch, streamdown.LaneID(lane), l.next[lane], int32(1+i%3), all.batches[i] //nolint:gosec // small
-		l.next[lane] += streamdown.Ordinal(e.Count)
+		l.batch(l.rng.IntN(len(l.lanes)))
+		return
 	case what == 1:
 		e.Body = all.zeros[l.rng.IntN(len(all.zeros))]
 	default:
 		e.Body = all.noise[l.rng.IntN(len(all.noise))]
 	}
-	lsn, err := l.log.Append(&e)
+	l.hand(&e)
+}
+
+// batch hands a batch to the log.
+func (l *lab) batch(lane int) {
+	i := l.rng.IntN(len(bodies().batches))
+	l.serial++
+	e := wal.Entry{
+		Kind: wal.KindBatch, Arrival: l.serial, Lane: streamdown.LaneID(lane), Ordinal: l.next[lane], Count: int32(1 + i%3), //nolint:gosec // small
+		Body: bodies().batches[i],
+	}
+	l.next[lane] += streamdown.Ordinal(e.Count)
+	l.hand(&e)
+}
+
+func (l *lab) hand(e *wal.Entry) {
+	lsn, err := l.log.Append(e)
 	if errors.Is(err, wal.ErrFull) && (l.scarce || l.disk.Dead()) {
 		if e.Kind == wal.KindBatch {
 			l.next[e.Lane] -= streamdown.Ordinal(e.Count)
@@ -369,7 +389,7 @@ func (l *lab) append() {
 	}
 	l.say("append %d at %d to %d", l.serial, lsn, e.End())
 	chain := (before ^ uint64(l.serial)*0x9e3779b97f4a7c15 ^ uint64(lsn)<<32) * 0xd6e8feb86659fd93 //nolint:gosec // a hash
-	l.sent = append(l.sent, sent{e, chain ^ chain>>29})
+	l.sent = append(l.sent, sent{*e, chain ^ chain>>29})
 	l.mu.Unlock()
 	synctest.Wait() // the writer takes what is there, or is in an operation and takes it later
 }
@@ -413,24 +433,25 @@ func (l *lab) release() {
 	if p := l.plant; p != nil && p.early {
 		lsn = l.log.Durable()
 	}
-	l.let(lsn)
+	_ = l.let(lsn) // that it failed is no harm: it is asked for again
 	if l.log.Stats().Segments < min(2, segments) {
 		l.fail("state", "a release left one state only")
 	}
 }
 
-// let releases while the writer goes on. That it fails is no harm: it is asked for again.
-func (l *lab) let(lsn streamdown.LSN) {
+// let releases while the writer goes on.
+func (l *lab) let(lsn streamdown.LSN) (err error) {
 	synctest.Wait()
 	l.letting.Store(true)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		_, _ = l.log.Release(lsn)
+		_, err = l.log.Release(lsn)
 	}()
 	<-done
 	synctest.Wait()
 	l.letting.Store(false)
+	return err
 }
 
 // readBack reads all that was not released, as a carrier does, and compares it byte by byte.

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/streamdown/streamdown"
 	"github.com/streamdown/streamdown/vfs"
 	"github.com/streamdown/streamdown/wal"
 )
@@ -72,6 +73,9 @@ func (l *lab) begin(ctx context.Context) bool {
 	}
 	l.disk.CrashAt(0)
 	l.calm()
+	if l.refuge != "" && l.rng.IntN(8) == 0 {
+		l.without()
+	}
 	twin := l.rng.IntN(4) == 0
 	var n int
 	if twin {
@@ -86,6 +90,26 @@ func (l *lab) begin(ctx context.Context) bool {
 	}
 	l.check()
 	return !l.broken()
+}
+
+// without opens a copy of the disk with a configuration that does not name the refuge: while that holds segments, the log
+// must not open.
+func (l *lab) without() {
+	names, _ := l.disk.List(l.refuge)
+	if !slices.ContainsFunc(names, func(n string) bool { return strings.HasSuffix(n, ".wal") }) {
+		return
+	}
+	disk, refuge := l.disk, l.refuge
+	l.disk, l.refuge = disk.Kill(false), ""
+	l.drive(func() {
+		log, _, err := wal.Open(l.config(&ledger{lab: newLab(0, nil)}))
+		if err == nil {
+			l.fail("lost", "the log opened without its refuge, which holds %v", names)
+			l.disk.Halt()
+			_ = log.Close()
+		}
+	})
+	l.disk, l.refuge = disk, refuge
 }
 
 // twin opens a copy of the disk and says how many entries it has.
@@ -127,17 +151,17 @@ func (l *lab) verify() {
 	})
 }
 
-// isWrong tells damage from a name that a failed sync of the directory gave up: that of an empty segment, which one
-// recovery saw, whose number it counted, and which the power cut took; or that of a released one, which came back.
+// isWrong tells damage from a name that a failed sync of the directory gave up: that of a released segment, which came
+// back without its successors.
 func (l *lab) isWrong(d wal.Damage) bool {
-	if !l.gaveUp || d.Kind != wal.DamageMissing {
+	if !l.gaveUp || d.Kind != wal.DamageMissing && d.Kind != wal.DamageEntries {
 		return true
 	}
 	below := l.log.Durable()
 	if l.floor < len(l.sent) {
 		below = l.sent[l.floor].LSN
 	}
-	return d.ToLSN > below && d.FromLSN < d.ToLSN
+	return d.ToLSN > below
 }
 
 // live does some things with an open log. At any of them the power may go.
@@ -175,7 +199,11 @@ func (l *lab) live(ctx context.Context) {
 		case 14:
 			l.readBack()
 		case 15:
-			l.churn(ctx)
+			if l.segment == reserved && l.rng.IntN(16) == 0 {
+				l.brim(ctx)
+			} else {
+				l.churn(ctx)
+			}
 		case 16:
 			switch l.rng.IntN(6) {
 			case 0:
@@ -210,16 +238,55 @@ func (l *lab) churn(ctx context.Context) {
 	}
 }
 
+// brim fills the disk to the last byte. Batches are refused then; what is no batch has its reserve.
+func (l *lab) brim(ctx context.Context) {
+	l.calm()
+	if l.append(); !l.settle(ctx, time.Minute) || l.disk.Dead() {
+		return
+	}
+	for range 2 { // the reserve is made when the log is at home
+		time.Sleep(3 * time.Second)
+		if !l.log.Stats().Refuge.IsZero() {
+			return
+		}
+	}
+	names, _ := l.disk.List("/d")
+	if n := strings.Count(strings.Join(names, " "), "reserve-"); n < 3 && !l.disk.Dead() {
+		l.fail("stuck", "there is room and of the reserve only %d files", n)
+	}
+	l.scarce = true
+	for _, dir := range []string{"/d", "/r"} {
+		l.disk.SetSpaceIn(dir, l.disk.UsedIn(dir), syscall.ENOSPC)
+	}
+	if len(l.lanes) == 0 {
+		l.name()
+	}
+	for range 120 { // more than the reserve has room for; what is handed over at once would have to fit into a part of it
+		l.batch(l.rng.IntN(len(l.lanes)))
+		if !l.settle(ctx, time.Second) {
+			break
+		}
+	}
+	l.serial++
+	l.hand(&wal.Entry{Kind: wal.KindTopic, Arrival: l.serial, Ordinal: streamdown.Ordinal(l.serial)})
+	if !l.settle(ctx, 30*time.Second) && !l.disk.Dead() {
+		l.fail("stuck", "the disk is full, and what is no batch cannot be written: %s", l.log.Stats().Stuck)
+	}
+	l.calm()
+}
+
 // end is how a life ends.
 func (l *lab) end(ctx context.Context) {
 	switch {
 	case !l.disk.Dead() && l.rng.IntN(8) == 0:
 		l.heal(ctx)
 		l.note()
-		if err := l.log.Close(); err != nil && !l.disk.Dead() {
+		err := l.log.Close()
+		if err != nil && !l.disk.Dead() {
 			l.fail("stuck", "close on a sound disk: %v", err)
 		}
 		l.note()
+		l.clean = err == nil
 		l.log = nil
 		if l.rng.IntN(2) == 0 {
 			l.leave(l.disk.Crash(l.rng))
@@ -253,6 +320,13 @@ func (l *lab) heal(ctx context.Context) {
 		l.readBack()
 	}
 	l.home(ctx)
+	if l.rng.IntN(2) == 0 {
+		l.note()
+		l.floor = l.acked
+		if err := l.let(l.log.Durable()); err != nil && !l.disk.Dead() {
+			l.fail("stuck", "a release on a sound disk: %v", err)
+		}
+	}
 }
 
 // home sees that a log leaves its refuge some time after the first directory is sound again.

@@ -47,6 +47,7 @@ func (l *Log) loadManifest() (*manifest, error) {
 	if err != nil {
 		// It is only a copy, and it is replaced atomically, so this is damage: the segments have the same mark.
 		l.cfg.Logger.Warn("manifest is damaged; going on without it", "err", err)
+		l.hadManifest = true
 		return nil, nil
 	}
 	return man, nil

@@ -51,6 +51,10 @@ func (l *Log) recover() (*Recovery, error) {
 			return nil, fmt.Errorf("the manifest names log %s with durable data up to %d, but there is no segment: "+
 				"is the right disk mounted? To start an empty log instead, move the manifest away; %s", man.Log, man.Durable, trySalvage(l.cfg.Dir))
 		}
+		if l.hadManifest {
+			return nil, fmt.Errorf("there is a manifest, which is damaged, and no segment: is the right disk mounted? To start an empty log "+
+				"instead, move the manifest away; %s", trySalvage(l.cfg.Dir))
+		}
 		l.id = newLogID()
 		l.seed = seedOf(l.id)
 		l.next = firstLSN
@@ -109,7 +113,7 @@ func (l *Log) listSegments() error {
 			return err
 		}
 	}
-	sort.Slice(l.segments, func(i, j int) bool { return l.segments[i].number < l.segments[j].number })
+	sort.SliceStable(l.segments, func(i, j int) bool { return l.segments[i].number < l.segments[j].number })
 	for i := 1; i < len(l.segments); i++ {
 		if a, b := l.segments[i-1], l.segments[i]; b.first < a.first {
 			return fmt.Errorf("segment %s begins before its predecessor %s: one of them is not of this log; %s", b.name, a.name, trySalvage(l.cfg.Dir))

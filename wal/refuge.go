@@ -178,17 +178,17 @@ func readRefuge(fs vfs.FS, dir string) (id streamdown.ID, home string, err error
 	return id, m.Home, nil
 }
 
-// copied reports whether this directory is a copy of home, which names the same log and is still there. The refuge is
-// locked, so nobody else uses home: if that is locked, it is this directory under another name.
-func (l *Log) copied(home string) bool {
-	if filepath.Clean(home) == filepath.Clean(l.cfg.Dir) {
+// copied reports whether dir is a copy of home, which names the same log and is still there. The refuge is locked, so
+// nobody else uses home: if that is locked, it is dir under another name.
+func copied(fs vfs.FS, dir, home string, id streamdown.ID) bool {
+	if filepath.Clean(home) == filepath.Clean(dir) {
 		return false
 	}
-	man, err := readManifest(l.cfg.FS, home)
-	if err != nil || man == nil || man.Log != l.id {
+	man, err := readManifest(fs, home)
+	if err != nil || man == nil || man.Log != id {
 		return false
 	}
-	lock, err := l.cfg.FS.Lock(filepath.Join(home, "lock"))
+	lock, err := fs.Lock(filepath.Join(home, "lock"))
 	if err != nil {
 		return false
 	}
@@ -225,7 +225,7 @@ func (l *Log) bindRefuge(man *manifest) error {
 		if err != nil && !errors.Is(err, errRefugeMark) {
 			return err
 		}
-		if l.copied(home) {
+		if copied(l.cfg.FS, l.cfg.Dir, home, l.id) {
 			return fmt.Errorf("%s is a copy of %s, whose refuge %s is: give the copy a refuge of its own", l.cfg.Dir, home, dir)
 		}
 		if !mark.IsZero() && mark != l.id { // the manifest, which would have told, was damaged or is gone

@@ -1,11 +1,16 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 
 	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/vfs"
 )
+
+// errOtherSync: as with a file, a sync that failed elsewhere may have been about our name, and ours then proves nothing.
+var errOtherSync = errors.New("another sync of it failed meanwhile")
 
 // Release removes segments that lie wholly below lsn, oldest first, and returns how many went. A segment stays until
 // two later ones have a header and a state that were read back whole, so that opening never depends on a single one.
@@ -22,6 +27,7 @@ func (l *Log) Release(lsn streamdown.LSN) (int, error) {
 		if s == nil {
 			return n, nil
 		}
+		failures := l.dirFailures.Load()
 		kept, err := l.retire(s)
 		if err != nil {
 			l.files.Lock()
@@ -30,8 +36,13 @@ func (l *Log) Release(lsn streamdown.LSN) (int, error) {
 			return n, err
 		}
 		n++
-		if err := l.cfg.FS.SyncDir(filepath.Dir(s.path)); err != nil {
+		err = l.cfg.FS.SyncDir(filepath.Dir(s.path))
+		if err != nil {
 			l.dirFailures.Add(1)
+		} else if kept != nil && l.dirFailures.Load() != failures {
+			err = errOtherSync
+		}
+		if err != nil {
 			if kept != nil { // after a crash it may have its old name: it must keep its content
 				kept.file.Close()
 				_ = l.cfg.FS.Remove(kept.path)
@@ -76,7 +87,10 @@ func (l *Log) short() bool {
 
 // retire takes the name from the file of a segment that was taken off the list. It returns the file if it is kept.
 func (l *Log) retire(s *segment) (*spare, error) {
-	if err := l.open(s); err != nil {
+	if err := l.open(s); vfs.IsNotExist(err) { // it was never there: a try that failed
+		l.gone(s, s.written)
+		return nil, nil
+	} else if err != nil {
 		return nil, err
 	}
 	size, err := s.file.Size()
@@ -85,13 +99,18 @@ func (l *Log) retire(s *segment) (*spare, error) {
 	}
 	if l.keepable(s) {
 		kept := &spare{path: filepath.Join(l.cfg.Dir, spareName(s.number)), file: s.file, size: size}
-		if err := l.cfg.FS.Rename(s.path, kept.path); err != nil {
+		err := l.cfg.FS.Rename(s.path, kept.path)
+		if err == nil {
+			l.gone(s, size)
+			return kept, nil
+		}
+		if !vfs.IsNotExist(err) {
 			return nil, fmt.Errorf("release %s: %w", s.name, err)
 		}
-		l.gone(s, size)
-		return kept, nil
+		_ = l.cfg.FS.Remove(kept.path) // an earlier try, which said that it failed, renamed it
 	}
-	if err := l.cfg.FS.Remove(s.path); err != nil {
+	// That it is gone already was done by an earlier try, which said that it failed.
+	if err := l.cfg.FS.Remove(s.path); err != nil && !vfs.IsNotExist(err) {
 		return nil, fmt.Errorf("release %s: %w", s.name, err)
 	}
 	s.file.Close()

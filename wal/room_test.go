@@ -358,7 +358,7 @@ func TestARefugeOfAnotherLogAndOneThatIsNotMountedAreRefused(t *testing.T) {
 	if err := openClose(cfg); err == nil || !strings.Contains(err.Error(), "mounted") {
 		t.Fatalf("an empty directory in place of the refuge: %v", err)
 	}
-	if err := vfs.WriteFile(disk, "/r/refuge", []byte(`{"log":"00000000-0000-4000-8000-000000000001"}`)); err != nil {
+	if err := openClose(wal.Config{FS: disk, Dir: "/g", Refuge: "/r", Books: cfg.Books}); err != nil {
 		t.Fatal(err)
 	}
 	away := cfg
@@ -366,9 +366,40 @@ func TestARefugeOfAnotherLogAndOneThatIsNotMountedAreRefused(t *testing.T) {
 	if err := openClose(away); err == nil || !strings.Contains(err.Error(), "mounted") {
 		t.Fatalf("an empty directory in place of that whose refuge it is: %v", err)
 	}
+	// A damaged name of the log is written again where the manifest says the same.
+	if err := vfs.WriteFile(disk, "/r/refuge", []byte(`{"log":"damaged`)); err != nil {
+		t.Fatal(err)
+	}
+	mine := cfg
+	mine.Dir = "/g"
+	if err := openClose(mine); err != nil {
+		t.Fatal(err)
+	}
+	copied := cfg
+	copied.Dir = "/copy"
+	for _, name := range names(t, disk, "/g", "*") {
+		if b, err := vfs.ReadFile(disk, "/g/"+name); err == nil && name != "lock" {
+			if err := vfs.WriteFile(disk, "/copy/"+name, b); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := openClose(copied); err == nil || !strings.Contains(err.Error(), "copy of /g") {
+		t.Fatalf("a copy uses the refuge of the original: %v", err)
+	}
 	same := cfg
 	same.Dir, same.Refuge = "/f", "/f/"
 	if err := openClose(same); err == nil {
 		t.Fatal("the directory is its own refuge")
+	}
+}
+
+func TestADirectoryWithADamagedManifestAndNothingElseIsNoNewLog(t *testing.T) {
+	disk := vfs.NewMem()
+	if err := vfs.WriteFile(disk, "/d/manifest", []byte(`{"format":1,"log":"…`)); err != nil {
+		t.Fatal(err)
+	}
+	if l, _, err := wal.Open(wal.Config{FS: disk, Dir: "/d"}); err == nil || !strings.Contains(err.Error(), "mounted") {
+		t.Fatalf("%v %v", l, err)
 	}
 }

@@ -144,9 +144,8 @@ func (s *Salvage) makePlan(ctx context.Context) error {
 		refuge = s.pending.Refuge
 	}
 	if refuge != "" && len(s.dirs) == 1 {
-		s.plan.Refuge = refuge
-		if err := s.lock(refuge); err != nil {
-			return fmt.Errorf("refuge: %w; is its disk mounted?", err)
+		if err := s.join(refuge); err != nil {
+			return err
 		}
 	}
 	if s.pending != nil {
@@ -170,6 +169,27 @@ func (s *Salvage) makePlan(ctx context.Context) error {
 	}
 	s.plan.Elapsed = s.cfg.Now().Sub(began).Seconds()
 	return nil
+}
+
+// join takes the second directory in, unless it is another's.
+func (s *Salvage) join(refuge string) error {
+	if filepath.Clean(refuge) == s.dirs[0] {
+		return errors.New("the refuge is the data directory itself")
+	}
+	if err := s.lock(refuge); errors.Is(err, vfs.ErrLocked) {
+		return fmt.Errorf("refuge: %w", err)
+	} else if err != nil {
+		return fmt.Errorf("refuge %s: %w; "+refugeMountAsk, refuge, err, s.cfg.Dir)
+	}
+	_, home, err := readRefuge(s.cfg.FS, refuge)
+	if err == nil && s.man != nil && home != "" && copied(s.cfg.FS, s.cfg.Dir, home, s.man.Log) {
+		s.note("this directory is a copy of %s: the refuge %s is that one's and is left alone", home, refuge)
+		err = s.locks[1].Close()
+		s.dirs, s.locks = s.dirs[:1], s.locks[:1]
+		return err
+	}
+	s.plan.Refuge = refuge
+	return nil // what is wrong with its mark is mended
 }
 
 func (s *Salvage) readManifest() error {

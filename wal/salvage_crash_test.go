@@ -220,3 +220,55 @@ func TestTwoDirectoriesAreOneLog(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// TestARefugeAloneOpensWithWhatItHolds: the first disk is lost for good and exchanged.
+func TestARefugeAloneOpensWithWhatItHolds(t *testing.T) {
+	fs := vfs.NewMem()
+	next := map[streamdown.LaneID]streamdown.Ordinal{}
+	l, _, _, err := openTracked(fs, "/d", "/r", 1500)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fillWreck(t, l, next, 20, false)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	names := segmentNames(t, fs)
+	for i, n := range names {
+		b, _ := vfs.ReadFile(fs, "/d/"+n)
+		if i >= 2 {
+			err = vfs.WriteFile(fs, "/r/"+n, b)
+		}
+		if err := errors.Join(err, fs.Remove("/d/"+n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A copy of the first directory leaves the refuge alone while the first one is there.
+	man, _ := vfs.ReadFile(fs, "/d/manifest")
+	if err := vfs.WriteFile(fs, "/copy/manifest", man); err != nil {
+		t.Fatal(err)
+	}
+	s, err := wal.OpenSalvage(t.Context(), salvageConfig(fs, "/copy"))
+	if err != nil || s.Plan().Refuge != "" || !strings.Contains(s.Plan().String(), "is left alone") {
+		t.Fatalf("%v\n%s", err, s.Plan())
+	}
+	if err := errors.Join(s.Close(), fs.Remove("/d/manifest")); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, _, err := openTracked(fs, "/d", "/r", 1500); err == nil {
+		t.Error("it opens by itself")
+	}
+	cfg := salvageConfig(fs, "/d")
+	cfg.Refuge = "/r"
+	p, err := salvage(t.Context(), cfg)
+	if err != nil || p.Verdict != wal.SalvageRepair || !p.Lost() || p.Batches == 0 || p.Batches >= int64(len(want)) {
+		t.Fatalf("%v\n%s", err, p)
+	}
+	l, _, rec, err := openTracked(fs, "/d", "/r", 1500)
+	if err != nil || rec.Created {
+		t.Fatalf("%+v %v", rec, err)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

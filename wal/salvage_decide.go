@@ -74,7 +74,7 @@ func (s *Salvage) hopeless() string {
 	case s.id.IsZero():
 		return "the log's id is lost, and with it who its records are"
 	case s.survey.whole == 0 && len(s.survey.states) == 0:
-		return errStateLost.Error() + ", and the log's beginning was released: which records are at the target, and which come next, cannot be told"
+		return errStateLost.Error() + ", and the log does not go back to its beginning: which records are at the target, and which come next, cannot be told"
 	}
 	return ""
 }
@@ -205,6 +205,11 @@ func (s *Salvage) repairManifest() {
 	if len(s.dirs) < 2 || !slices.ContainsFunc(s.chain, func(m *member) bool { return m.f.dir != s.dirs[0] }) {
 		return
 	}
+	if f == nil && s.man == nil { // without one it would not be opened with what the refuge has
+		if text, err := encodeManifest(manifest{Log: s.id, Durable: s.survey.marks.durable, Refuge: refuge}); err == nil {
+			s.create("manifest", s.dirs[0], text, "it is gone, and without it the refuge is not known")
+		}
+	}
 	mark, _, err := readRefuge(s.cfg.FS, s.dirs[1])
 	if err == nil && mark == s.id {
 		return
@@ -218,9 +223,13 @@ func (s *Salvage) repairManifest() {
 		s.replace(one, ".broken", text, "it does not name this log")
 		return
 	}
-	s.step(DoCreate, one, "", int64(len(text)), "the refuge does not name its log any more")
-	s.work.writes = append(s.work.writes, fresh{dir: one.dir, name: one.name, text: text, size: int64(len(text))})
-	s.back(one.dir, one.name+freshSuffix, one.name)
+	s.create(one.name, one.dir, text, "the refuge does not name its log any more")
+}
+
+func (s *Salvage) create(name, dir string, text []byte, why string) {
+	s.step(DoCreate, &found{dir: dir, name: name}, "", int64(len(text)), why)
+	s.work.writes = append(s.work.writes, fresh{dir: dir, name: name, text: text, size: int64(len(text))})
+	s.back(dir, name+freshSuffix, name)
 }
 
 func (s *Salvage) replace(f *found, suffix string, text []byte, why string) {

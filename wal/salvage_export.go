@@ -63,8 +63,8 @@ type exportBatch struct {
 }
 
 const putBack = "Each file holds RecordBatches as producers sent them, in the order of their ordinals; index.jsonl has the place of each. " +
-	"What lies below confirmed_ordinal is in the topic. Of the rest, look at the end of the topic for the last record that arrived; " +
-	"send what follows it, in this order, with any producer that sends RecordBatches as they are, or record by record from kafka-dump-log --print-data-log."
+	"What lies below confirmed_ordinal is in the topic. Of the rest, look for the last record that the end of the topic has, " +
+	"and send what follows it, in this order: docs/recovering-a-log.md shows how."
 
 func (s *Salvage) planExport() error {
 	dir := filepath.Clean(s.cfg.Export)
@@ -247,8 +247,11 @@ func (s *Salvage) exportLane(x *exporter, source string, e *Entry) (*exportFile,
 	dir := fmt.Sprintf("lane-%d-unnamed", e.Lane)
 	if n, ok := s.survey.names[e.Lane]; ok {
 		f.Topic, f.Partition, f.NameSure = &n.Topic, &n.Partition, n.sure
-		if validTopic(n.TopicPartition) {
+		switch {
+		case validTopic(n.TopicPartition) && n.sure:
 			dir = fmt.Sprintf("%s-%d", n.Topic, n.Partition)
+		case validTopic(n.TopicPartition):
+			dir = fmt.Sprintf("lane-%d-perhaps-%s-%d", e.Lane, n.Topic, n.Partition)
 		}
 	}
 	if source != "" {

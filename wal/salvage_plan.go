@@ -231,7 +231,7 @@ func (p *SalvagePlan) Summary() string {
 	case SalvageHopeless:
 		return "the log cannot be opened: " + p.Why + "; nothing was changed: " + held
 	}
-	return p.Verdict + ": " + p.Why
+	return p.Why
 }
 
 func (s *SalvageStep) String() string {

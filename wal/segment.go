@@ -165,11 +165,11 @@ func (l *Log) make(dir string, over *spare, h header, entries []byte) (*segment,
 			return err
 		}
 		if err := l.cfg.FS.SyncDir(dir); err != nil {
+			l.dirFailures.Add(1)
 			return err
 		}
 		if l.dirFailures.Load() != failures {
-			// As with a file: a sync that failed elsewhere may have been about this name, and ours then proves nothing.
-			return errors.New("sync directory: another sync of it failed meanwhile")
+			return fmt.Errorf("sync directory: %w", errOtherSync)
 		}
 		return nil
 	}()
@@ -178,11 +178,22 @@ func (l *Log) make(dir string, over *spare, h header, entries []byte) (*segment,
 		// If it has its name it keeps it. What is removed now could come back after a crash, in another process, which
 		// did not see it and used its number; the next segment cuts it.
 		_ = l.cfg.FS.Remove(tmp)
+		if l.tried.number == s.number {
+			s.file, s.whole = nil, false
+			l.left = append(slices.DeleteFunc(l.left, func(old *segment) bool { return old.path == s.path }), s)
+		}
 		return nil, err
 	}
+	// Those that failed and may have their names hold nothing that counts. They are released as others are.
+	l.left = slices.DeleteFunc(l.left, func(old *segment) bool { return old.path == s.path })
 	l.files.Lock()
-	l.segments = append(l.segments, s)
+	l.segments = append(append(l.segments, l.left...), s)
 	l.files.Unlock()
+	for _, s := range l.left {
+		l.used.Add(s.written)
+		l.size.Add(s.written)
+	}
+	l.left = nil
 	l.used.Add(s.written)
 	l.size.Add(max(s.written, s.room))
 	return s, nil

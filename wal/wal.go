@@ -89,7 +89,9 @@ type Log struct {
 	cfg  Config
 	id   streamdown.ID // in the headers of its files
 	seed uint32        // of entry CRCs
-	lock io.Closer
+	// hadManifest: there is one, and it cannot be read.
+	hadManifest bool
+	lock        io.Closer
 
 	mu     sync.Mutex    // guards the following
 	taken  chan struct{} // closed when the collected group is taken, or the log closes; nil while nobody waits
@@ -115,6 +117,7 @@ type Log struct {
 	held     atomic.Int64 // bytes of the reserve
 	state    int64        // size of the last state; owned by the writer
 	tried    tried        // the last file that was made; owned by the writer
+	left     []*segment   // that failed since the last one that did not, and may have their names; owned by the writer
 	tended   time.Time    // when tend was last called; owned by the writer
 	measured uint64       // what stats.bytes was then
 	said     time.Time    // when it was last said that nothing can be written; owned by the writer

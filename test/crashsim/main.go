@@ -1,6 +1,6 @@
 // Command crashsim crashes the write-ahead log a given number of times, and then proves that it would have noticed.
 //
-//	go run ./test/crashsim -n 1000000 [-seed 1] [-procs 2]
+//	go run ./test/crashsim -n 1000000 [-seed 1] [-procs 2] [-o result.json]
 //
 // It builds the tests of package wal and runs their simulation (TestAckedSurvivesEveryCrash and the tests of crash
 // points and of rot) in several processes, each with seeds of its own. Then it builds them again and again, each time
@@ -37,17 +37,36 @@ type result struct {
 	Seed        uint64  `json:"seed"` // the first
 	Runs        int64   `json:"runs"` // one seed each
 	PerSecond   float64 `json:"crashes_per_second"`
+
+	out   string // the file that holds it so far
+	began time.Time
+}
+
+// save writes what is known so far to the file, if one was asked for: a run of hours may be ended by somebody.
+func (r *result) save() {
+	if r.out == "" {
+		return
+	}
+	b, err := json.Marshal(r)
+	if err != nil {
+		panic(err) // plain numbers
+	}
+	if err := os.WriteFile(r.out, append(b, '\n'), 0o600); err != nil {
+		fmt.Fprintln(os.Stderr, "crashsim:", err)
+	}
 }
 
 func main() {
 	n := flag.Int64("n", 100_000, "crashes")
 	seed := flag.Uint64("seed", 1, "seed of the first run; the others follow")
 	procs := flag.Int("procs", runtime.NumCPU(), "processes")
-	most := flag.Int64("plants", 50_000, "crashes within which a plant must be caught; 0 = plant nothing")
+	most := flag.Int64("plants", 200_000, "crashes within which a plant must be caught; 0 = plant nothing")
+	out := flag.String("o", "", "file that is to hold the result so far, while it grows; empty = none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	r, err := all(ctx, *n, *seed, max(*procs, 1), *most)
+	r := &result{Seed: *seed, out: *out, began: time.Now()}
+	err := all(ctx, r, *n, max(*procs, 1), *most)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "crashsim:", err)
 		stop()
@@ -64,35 +83,36 @@ func main() {
 	}
 }
 
-func all(ctx context.Context, n int64, seed uint64, procs int, most int64) (*result, error) {
+func all(ctx context.Context, r *result, n int64, procs int, most int64) error {
 	dir, err := os.MkdirTemp("", "crashsim")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // of the temporary directory: nothing depends on it
-	r := &result{Seed: seed}
 	sound, err := build(ctx, dir, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	began := time.Now()
-	if err := crash(ctx, sound, r, n, seed, procs); err != nil {
-		return nil, err
+	r.began = time.Now()
+	if err := crash(ctx, sound, r, n, procs); err != nil {
+		return err
 	}
-	r.PerSecond = float64(int64(float64(r.Crashes) / time.Since(began).Seconds()))
 	if err := steady(ctx, sound, r); err != nil {
-		return nil, err
+		return err
 	}
+	r.save()
 	if most <= 0 {
-		return r, nil
+		return nil
 	}
 	if err := seams(ctx, sound, r); err != nil {
-		return nil, err
+		return err
 	}
 	for i := range plants {
-		if err := try(ctx, dir, &plants[i], r, seed, most); err != nil {
-			return nil, err
+		r.save()
+		if err := try(ctx, dir, &plants[i], r, most); err != nil {
+			return err
 		}
 	}
-	return r, nil
+	r.save()
+	return nil
 }

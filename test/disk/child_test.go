@@ -23,17 +23,23 @@ import (
 )
 
 const (
-	segmentSize = 4 << 10
+	segmentSize = 1 << 10 // small, so that segments are released and written over
 	lives       = 3
 	perLife     = 12
 	openFailed  = 3 // exit code
 
-	fileLimit = "STREAMDOWN_DISK_TEST_LIMIT" // largest size of a file, in bytes
+	fileLimit = "STREAMDOWN_DISK_TEST_LIMIT"  // largest size of a file, in bytes
+	refugeDir = "STREAMDOWN_DISK_TEST_REFUGE" // the log's second directory
 )
 
 // child opens a log, appends some entries, one after the other, releases, closes, some times over. How many are
 // acknowledged it notes in memory that is mapped from a file: it survives any death and is no system call.
 func child(dir string) int {
+	// Its parent, strace, dies with the test.
+	if err := unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(syscall.SIGKILL), 0, 0, 0); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 2
+	}
 	note, err := noteOf(dir)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -57,7 +63,7 @@ func child(dir string) int {
 	defer disk.end()
 	for life := range lives {
 		c := &counter{seen: func(n uint64) { atomic.StoreUint64(note, n) }}
-		l, _, err := wal.Open(wal.Config{FS: disk, Dir: dir, SegmentSize: segmentSize, Books: []wal.Book{c}})
+		l, _, err := wal.Open(wal.Config{FS: disk, Dir: dir, Refuge: os.Getenv(refugeDir), SegmentSize: segmentSize, Books: []wal.Book{c}})
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return openFailed
@@ -78,6 +84,9 @@ func child(dir string) int {
 			if err != nil {
 				fmt.Fprintln(os.Stderr, err, l.Stats().Stuck)
 				return 1
+			}
+			if n%3 == 0 {
+				_, _ = l.Release(l.Durable())
 			}
 		}
 		_, _ = l.Release(l.Durable()) // what fails is asked for again

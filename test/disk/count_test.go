@@ -69,9 +69,9 @@ func check(e *wal.Entry, n uint64) error {
 
 // audit opens the log in dir and compares it with what was acknowledged, and with what was handed over at all. It
 // returns the number of the last entry.
-func audit(fs vfs.FS, dir string, acked, handed uint64) (last uint64, err error) {
+func audit(fs vfs.FS, dir, refuge string, acked, handed uint64) (last uint64, err error) {
 	c := &counter{}
-	l, rec, err := wal.Open(wal.Config{FS: fs, Dir: dir, SegmentSize: segmentSize, Books: []wal.Book{c}})
+	l, rec, err := wal.Open(wal.Config{FS: fs, Dir: dir, Refuge: refuge, SegmentSize: segmentSize, Books: []wal.Book{c}})
 	if err != nil {
 		return 0, fmt.Errorf("a log that crashed does not open: %w", err)
 	}

@@ -11,9 +11,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -28,11 +30,20 @@ var calls = []struct {
 }{
 	{"fdatasync", "fdatasync", []string{"error=EIO", "error=ENOSPC", "error=EDQUOT", "signal=SIGKILL"}},
 	{"fsync", "fsync", []string{"error=EIO", "error=ENOSPC", "error=EDQUOT", "signal=SIGKILL"}},
-	{"write", "write", []string{"error=EIO", "error=ENOSPC", "error=EDQUOT", "error=EINTR", "signal=SIGKILL"}},
-	{"rename", "rename,renameat,renameat2", []string{"error=EIO", "error=ENOSPC", "error=EDQUOT", "signal=SIGKILL"}},
+	{"write", "pwrite64", []string{"error=EIO", "error=ENOSPC", "error=EDQUOT", "error=EINTR", "error=EROFS", "signal=SIGKILL"}},
+	{"rename", "rename,renameat,renameat2", []string{"error=EIO", "error=ENOSPC", "error=EDQUOT", "error=EROFS", "signal=SIGKILL"}},
 	{"unlink", "unlink,unlinkat", []string{"error=EIO", "error=EROFS", "signal=SIGKILL"}},
-	{"create", "openat", []string{"error=ENOSPC", "error=EDQUOT", "error=EMFILE", "signal=SIGKILL"}},
-	{"ftruncate and the like", "ftruncate,fallocate,pwrite64,sync_file_range", nil}, // the log makes none
+	{"create", "openat", []string{"error=ENOSPC", "error=EDQUOT", "error=EMFILE", "error=EROFS", "signal=SIGKILL"}},
+	{"ftruncate and the like", "ftruncate,fallocate,write,pwritev,pwritev2,sync_file_range", nil}, // the log makes none
+}
+
+// together runs a command that dies with this process. The kernel takes the end of the thread that started a child for
+// that of its parent, so the thread must not end before.
+func together(cmd *exec.Cmd) ([]byte, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	return cmd.CombinedOutput()
 }
 
 // run runs the child, under strace with these arguments.
@@ -52,7 +63,7 @@ func run(t *testing.T, ctx context.Context, dir string, env []string, args ...st
 	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
 	cmd.Env = append(append(os.Environ(), childDir+"="+dir), env...)
 	cmd.WaitDelay = 10 * time.Second
-	output, err = cmd.CombinedOutput()
+	output, err = together(cmd)
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
@@ -67,6 +78,7 @@ func run(t *testing.T, ctx context.Context, dir string, env []string, args ...st
 // count finds the script's calls and the files that it writes.
 func count(t *testing.T, strace, dir string) (times map[string]int, paths map[string]bool) {
 	t.Helper()
+	over := 0
 	log := filepath.Join(filepath.Dir(dir), "trace")
 	var all []string
 	for _, c := range calls {
@@ -95,9 +107,15 @@ func count(t *testing.T, strace, dir string) (times map[string]int, paths map[st
 				}
 			}
 		}
-		if strings.Contains(l, " write(") || strings.HasSuffix(m[1], ".tmp") {
+		if strings.Contains(l, " pwrite64(") || strings.HasSuffix(m[1], ".tmp") {
 			paths[m[1]] = true
 		}
+		if strings.Contains(l, "rename") && strings.Contains(m[1], "/spare-") {
+			over++
+		}
+	}
+	if over == 0 {
+		t.Error("no segment was written over")
 	}
 	return times, paths
 }
@@ -148,7 +166,7 @@ func TestEveryCallCanFail(t *testing.T) {
 				case code != 0 || acked != lives*perLife:
 					t.Errorf("%s %d %s: exit code %d, %d acknowledged\n%s", j.call, j.n, j.fault, code, acked, out)
 				}
-				if last, err := audit(vfs.OS{}, dir, acked, lives*perLife); err != nil {
+				if last, err := audit(vfs.OS{}, dir, "", acked, lives*perLife); err != nil {
 					t.Errorf("%s %d %s: %v (%d acknowledged, %d came back)\n%s", j.call, j.n, j.fault, err, acked, last, out)
 				}
 				if r, err := wal.Verify(t.Context(), vfs.OS{}, dir, nil); err != nil || r.DamageCount > 0 {
@@ -175,6 +193,62 @@ func TestEveryCallCanFail(t *testing.T) {
 	t.Logf("%d runs: %v", total, results)
 }
 
+// TestTheRefugeTakesOver lets the first directory fail for good, from each of its writes, syncs, renames and creations on:
+// the log goes on in the refuge and acknowledges all, or, while it is being opened, says why it cannot.
+func TestTheRefugeTakesOver(t *testing.T) {
+	strace, err := exec.LookPath("strace")
+	if err != nil {
+		t.Skip("there is no strace; to run this: apt-get install strace")
+	}
+	base := t.TempDir()
+	times, paths := count(t, strace, filepath.Join(base, "dry"))
+	runs, fled, refused := 0, 0, 0
+	for _, c := range calls {
+		if c.faults == nil || c.name == "unlink" {
+			continue
+		}
+		for n := 1; n <= times[c.name]; n += 3 {
+			fault := []string{"EROFS", "EIO", "ENOSPC"}[runs%3]
+			dir := filepath.Join(base, fmt.Sprintf("%s-%d", c.name, n))
+			refuge := dir + ".refuge"
+			if err := os.Mkdir(refuge, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			args := []string{strace, "-f", "-q", "-o", "/dev/null", "-e", "trace=" + c.as, "-e", fmt.Sprintf("inject=%s:error=%s:when=%d+", c.as, fault, n)}
+			args = append(args, "-P", dir)
+			for p := range paths {
+				if c.name != "create" || strings.HasSuffix(p, ".tmp") {
+					args = append(args, "-P", strings.Replace(p, filepath.Join(base, "dry"), dir, 1))
+				}
+			}
+			code, acked, out := run(t, t.Context(), dir, []string{refugeDir + "=" + refuge}, args...)
+			runs++
+			switch {
+			case code == openFailed:
+				refused++
+			case code != 0 || acked != lives*perLife:
+				t.Errorf("%s %d %s: exit code %d, %d acknowledged\n%s", c.name, n, fault, code, acked, out)
+			}
+			names, err := filepath.Glob(filepath.Join(refuge, "*.wal"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(names) > 0 {
+				fled++
+			}
+			if last, err := audit(vfs.OS{}, dir, refuge, acked, lives*perLife); err != nil {
+				t.Errorf("%s %d %s: %v (%d acknowledged, %d came back)\n%s", c.name, n, fault, err, acked, last, out)
+			}
+			_ = os.RemoveAll(dir)
+			_ = os.RemoveAll(refuge)
+		}
+	}
+	t.Logf("%d runs, %d of them with segments in the refuge at the end, %d did not open", runs, fled, refused)
+	if fled == 0 {
+		t.Error("the refuge was never used")
+	}
+}
+
 // TestAFileMayNotGrow bounds the size of files, so that writes really go short (EFBIG), at every step.
 func TestAFileMayNotGrow(t *testing.T) {
 	base := t.TempDir()
@@ -185,7 +259,7 @@ func TestAFileMayNotGrow(t *testing.T) {
 		if bytes.Contains(out, []byte("file too large")) || code != 0 {
 			short++
 		}
-		if _, err := audit(vfs.OS{}, dir, acked, lives*perLife); err != nil {
+		if _, err := audit(vfs.OS{}, dir, "", acked, lives*perLife); err != nil {
 			t.Errorf("limit %d: %v (exit code %d, %d acknowledged)\n%s", limit, err, code, acked, out)
 		}
 	}
