@@ -1,8 +1,10 @@
 # What there is to do here. docs/testing.md tells what each of the tests shows, needs and costs.
-.PHONY: build demo test test-real soak-real race fuzz crashsim bench lint
+.PHONY: build demo test test-real soak-real race fuzz crashsim size bench bench-log lint
 
 ROUNDS   ?= 5
 N        ?= 1000000
+GB       ?= 20
+LANES    ?= 10000
 FUZZTIME ?= 30s
 LINT     := go tool -modfile=tools/go.mod golangci-lint
 
@@ -43,8 +45,15 @@ fuzz:
 crashsim:
 	go run ./test/crashsim -n $(N)
 
+# Start-up time and memory before a log of GB·10^9 bytes in LANES partitions.
+size:
+	go run ./test/size -gb $(GB) -lanes $(LANES)
+
 bench:
 	go run ./bench
+
+bench-log:
+	go run ./bench log
 
 lint:
 	@test -z "$$(gofmt -l .)" || { echo "gofmt -w these:"; gofmt -l .; exit 1; }

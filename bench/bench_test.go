@@ -30,7 +30,7 @@ func small(t *testing.T, args ...string) options {
 	t.Helper()
 	dir := t.TempDir()
 	o, err := parseOptions(append([]string{
-		"-quick", "-seconds", "0.1", "-sizes", "1024", "-rate", "1000", "-profiles=false", "-dir", dir, "-out", filepath.Join(dir, "results.json"),
+		"-quick", "-seconds", "0.3", "-sizes", "1024", "-rate", "1000", "-profiles=false", "-dir", dir, "-out", filepath.Join(dir, "results.json"),
 	}, args...), io.Discard)
 	if err != nil {
 		t.Fatal(err)

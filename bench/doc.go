@@ -21,6 +21,13 @@
 //   - What else used the processors meanwhile is measured and shown. Absolute figures are properties of one machine
 //     on one day; ratios travel better. Nothing here passes or fails by a time.
 //
+// # The log alone
+//
+// `bench log` measures what the log makes of the disk: commits of 64 KiB, 256 KiB and 1 MiB beside the bare disk with the
+// same writes and syncs, into a file that grows and over one that was written before (the log writes released segments
+// over); one log beside a file per partition; acks at 5,000 and 20,000 records/s through the gateway beside the broker
+// that it forwards to; allocations per batch. What is compared takes turns, and ratios are within rounds here as well.
+//
 // Units: MB and GB are 10^6 and 10^9 bytes of record values, without keys, headers and framing.
 //
 // Stability: may change.

@@ -32,6 +32,8 @@ func run(ctx context.Context, args []string) error {
 			return gatewayChild(ctx, args[1:])
 		case roleEmbedded:
 			return embeddedChild(ctx, args[1:])
+		case roleLog:
+			return runLog(ctx, args[1:])
 		}
 	}
 	o, err := parseOptions(args, os.Stderr)
@@ -42,6 +44,22 @@ func run(ctx context.Context, args []string) error {
 	if rep != nil {
 		rep.print(os.Stdout)
 		if werr := rep.write(o.out); werr != nil {
+			return errors.Join(err, werr)
+		}
+		fmt.Fprintln(os.Stdout, "\nfor machines:", o.out)
+	}
+	return err
+}
+
+func runLog(ctx context.Context, args []string) error {
+	o, err := parseLogOptions(args, os.Stderr)
+	if err != nil {
+		return err
+	}
+	r, err := benchLog(ctx, o, os.Stderr)
+	if r != nil {
+		r.print(os.Stdout)
+		if werr := r.write(o.out); werr != nil {
 			return errors.Join(err, werr)
 		}
 		fmt.Fprintln(os.Stdout, "\nfor machines:", o.out)
