@@ -209,6 +209,7 @@ func (l *lane) restore(b []byte) (rest []byte, err error) {
 		}
 		k := int(b[0])
 		b = b[1:]
+		r.batches = make([]sent, 0, k) // most of them will see no other
 		for range k {
 			s := sent{epoch: epoch, first: int32(varint()), last: int32(varint()), durable: true}
 			crc, n := binary.Uvarint(b)
