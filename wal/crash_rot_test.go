@@ -416,7 +416,7 @@ func (ev *evidence) cut(p *piece, pos int) (silent bool, err error) {
 		return false, f.want(ev, gone, at, mark, short || claim > mark)
 	}
 	torn := short || whole > at || claim > at
-	return !torn, f.want(ev, gone, 0, 0, torn)
+	return !torn && len(f.rec.Damage) == 0, f.want(ev, gone, 0, 0, torn) // a damaged header is reported too
 }
 
 // TestRotIsNamedAndCostsItsEntry flips a bit at every byte of a log and cuts it at every byte. What is damaged below

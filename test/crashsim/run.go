@@ -161,7 +161,7 @@ const rest = "^TestEveryCrashPoint$|^TestRotIsNamed|^TestADamagedManifest|^TestS
 
 // steady runs the tests that do not depend on seeds: all crash points of short runs, and rot.
 func steady(ctx context.Context, program string, r *result) error {
-	out, failed, err := run(ctx, program, rest, 1, 1, time.Hour, ignore, "-crashpoints", "1")
+	out, failed, err := run(ctx, program, rest, 1, 1, time.Hour, ignore, "-crashpoints", "4")
 	if failed {
 		r.Other++
 	}
