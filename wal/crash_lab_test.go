@@ -342,7 +342,7 @@ func (l *lab) append() {
 	e := wal.Entry{Kind: wal.KindTopic, Arrival: l.serial, Lane: streamdown.LaneID(l.rng.IntN(3)), Ordinal: streamdown.Ordinal(l.serial)}
 	switch what := l.rng.IntN(4); {
 	case what == 0 && len(l.lanes) > 0:
-		l.batch(l.rng.IntN(len(l.lanes)))
+		l.batch(l.rng.IntN(len(l.lanes)), l.rng.IntN(len(all.batches)))
 		return
 	case what == 1:
 		e.Body = all.zeros[l.rng.IntN(len(all.zeros))]
@@ -352,9 +352,8 @@ func (l *lab) append() {
 	l.hand(&e)
 }
 
-// batch hands a batch to the log.
-func (l *lab) batch(lane int) {
-	i := l.rng.IntN(len(bodies().batches))
+// batch hands the i-th of the batches to the log.
+func (l *lab) batch(lane, i int) {
 	l.serial++
 	e := wal.Entry{
 		Kind: wal.KindBatch, Arrival: l.serial, Lane: streamdown.LaneID(lane), Ordinal: l.next[lane], Count: int32(1 + i%3), //nolint:gosec // small
@@ -409,7 +408,7 @@ func (l *lab) name() {
 
 // settle waits until all that was handed over is durable, or for a while.
 func (l *lab) settle(ctx context.Context, patience time.Duration) bool {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, patience+77*time.Nanosecond) // see calm
 	defer cancel()
 	l.mu.Lock()
 	end := streamdown.LSN(0)

@@ -191,7 +191,7 @@ func (l *lab) live(ctx context.Context) {
 		case 9, 10:
 			l.settle(ctx, 3*time.Second)
 		case 11:
-			time.Sleep(1100 * time.Millisecond) // an idle mark
+			time.Sleep(1100*time.Millisecond + 123*time.Nanosecond) // an idle mark
 		case 12:
 			l.release()
 		case 13:
@@ -245,7 +245,7 @@ func (l *lab) brim(ctx context.Context) {
 		return
 	}
 	for range 2 { // the reserve is made when the log is at home
-		time.Sleep(3 * time.Second)
+		time.Sleep(3*time.Second + 123*time.Nanosecond)
 		if !l.log.Stats().Refuge.IsZero() {
 			return
 		}
@@ -261,8 +261,14 @@ func (l *lab) brim(ctx context.Context) {
 	if len(l.lanes) == 0 {
 		l.name()
 	}
+	large := 0
+	for i, b := range bodies().batches {
+		if len(b) > len(bodies().batches[large]) {
+			large = i
+		}
+	}
 	for range 120 { // more than the reserve has room for; what is handed over at once would have to fit into a part of it
-		l.batch(l.rng.IntN(len(l.lanes)))
+		l.batch(l.rng.IntN(len(l.lanes)), large)
 		if !l.settle(ctx, time.Second) {
 			break
 		}
@@ -304,7 +310,7 @@ func (l *lab) calm() {
 	for _, dir := range []string{"/d", "/r"} {
 		l.disk.SetSpaceIn(dir, -1, nil)
 	}
-	time.Sleep(3 * time.Second) // the log looks whether there is room again
+	time.Sleep(3*time.Second + 123*time.Nanosecond) // at no moment at which a timer of the log fires: it looks whether there is room again
 	l.scarce = false
 }
 
@@ -335,7 +341,7 @@ func (l *lab) home(ctx context.Context) {
 		return // it comes back with the next segment
 	}
 	for range 14 {
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute + 123*time.Nanosecond)
 		l.append()
 		if !l.settle(ctx, time.Minute) || l.log.Stats().Refuge.IsZero() {
 			l.did.back++
