@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"reflect"
-	"runtime/metrics"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/streamdown/streamdown"
 	"github.com/streamdown/streamdown/ingest"
+	"github.com/streamdown/streamdown/test/budget"
 )
 
 func TestProduceIsReadAsKmsgReadsIt(t *testing.T) {
@@ -156,18 +155,12 @@ func FuzzProduceRequest(f *testing.F) {
 			return
 		}
 		var r produceRequest
-		before := allocated()
-		began := time.Now()
-		err := r.parse(version, body)
-		took := time.Since(began)
-		spent := allocated() - before
+		var err error
 		// A partition takes 6 bytes or more to ask for and 40 to keep, and a slice that grows is up to 3 times that.
-		if spent > 64<<10+20*uint64(len(body)) {
-			t.Errorf("%d bytes allocated for a body of %d", spent, len(body))
-		}
-		if limit := 500*time.Millisecond + time.Duration(len(body))*200; took > limit {
-			t.Errorf("%v for a body of %d bytes, more than %v", took, len(body), limit)
-		}
+		budget.Allow(t, 64<<10+20*uint64(len(body)), func() {
+			r = produceRequest{}
+			err = r.parse(version, body)
+		})
 		if err != nil {
 			return
 		}
@@ -178,11 +171,4 @@ func FuzzProduceRequest(f *testing.F) {
 		}
 		sameProduce(t, &r, want)
 	})
-}
-
-// allocated is how many bytes this process has allocated so far, small ones counted a little late.
-func allocated() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
-	metrics.Read(sample)
-	return sample[0].Value.Uint64()
 }
