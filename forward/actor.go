@@ -226,7 +226,12 @@ func (a *actor) Probe() {
 		began := time.Now()
 		err := f.opt.Target.Probe(ctx)
 		took := time.Since(began)
-		return func(now time.Time) { f.core.Probed(now, err == nil, took) }
+		return func(now time.Time) {
+			if err != nil {
+				f.core.ProbeFailed(now, err)
+			}
+			f.core.Probed(now, err == nil, took)
+		}
 	})
 }
 

@@ -235,6 +235,15 @@ func (c *Core) Looked(now time.Time, view *catalog.Cluster, reset bool, err erro
 	c.feed()
 }
 
+// ProbeFailed tells why a probe came to nothing; Probed comes next. What is wrong may have changed since the breaker
+// opened: a broker is back, and has another certificate.
+func (c *Core) ProbeFailed(now time.Time, why error) {
+	c.now = now
+	if c.brk.State() == breaker.Open {
+		c.change(c.brk.Failure(now, false, why.Error()))
+	}
+}
+
 // Probed brings the outcome of a probe.
 func (c *Core) Probed(now time.Time, ok bool, latency time.Duration) {
 	c.now = now

@@ -118,17 +118,27 @@ func (e *ReplyError) Error() string {
 	if e.Message != "" {
 		s += ": " + e.Message
 	}
+	if try, ok := rights[e.Code]; ok {
+		return s + ": " + try
+	}
 	if Class(e.Code) == sink.Forbidden {
 		s += ": look at our rights there and at the topic's name"
 	}
 	return s
 }
 
+// rights say what to give the account that streamdown logs in with.
+var rights = map[int16]string{
+	29: "give our user DESCRIBE, WRITE and READ on the topic, and DESCRIBE_CONFIGS",
+	31: "give our user WRITE on the topics or IDEMPOTENT_WRITE on the cluster, and DESCRIBE_CONFIGS on it",
+	58: "look at the user name and password",
+}
+
 // Class returns what the code means.
 func (e *ReplyError) Class() sink.Class { return Class(e.Code) }
 
 // ClassOf returns what an error of this package means: OK for nil, the code's class for a ReplyError, Refused for
-// ErrUnsent, Forbidden for an UnsupportedError, otherwise Doubt.
+// ErrUnsent, Forbidden for an UnsupportedError or a SecurityError, otherwise Doubt.
 func ClassOf(err error) sink.Class {
 	var reply *ReplyError
 	var old *UnsupportedError
@@ -137,6 +147,8 @@ func ClassOf(err error) sink.Class {
 		return sink.OK
 	case errors.Is(err, ErrUnsent):
 		return sink.Refused
+	case CauseOf(err) != 0:
+		return sink.Forbidden
 	case errors.As(err, &reply):
 		return reply.Class()
 	case errors.As(err, &old):

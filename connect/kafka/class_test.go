@@ -44,7 +44,7 @@ func TestErrorsSayWhatTheyMean(t *testing.T) {
 		{errors.Join(refused, silent), sink.Doubt, false, "silent"},
 		{errors.Join(refused, refused), sink.Doubt, true, "k:1"},
 		{fmt.Errorf("%w: %w", ErrUnsent, refused), sink.Refused, true, "nothing of it was sent"},
-		{replyError(29, nil, "produce"), sink.Forbidden, false, "TOPIC_AUTHORIZATION_FAILED (29): look at our rights"},
+		{replyError(29, nil, "produce"), sink.Forbidden, false, "TOPIC_AUTHORIZATION_FAILED (29): give our user DESCRIBE, WRITE and READ"},
 		{replyError(31999, nil, "produce"), sink.Doubt, false, "error code 31999"},
 		{fmt.Errorf("ask: %w", &UnsupportedError{Addr: "k:1", API: "DescribeProducers", Most: -1}), sink.Forbidden, false, "a newer broker is needed"},
 	} {

@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/streamdown/streamdown/connect/kafka/credentials"
 )
 
 // Client asks one Kafka cluster. All methods may be called concurrently; each takes as long as its ctx and the
@@ -17,7 +19,9 @@ import (
 type Client struct {
 	cfg    Config
 	format *kmsg.RequestFormatter
-	wg     sync.WaitGroup // readers of conns
+	wg     sync.WaitGroup // readers and renewers of conns
+	tokens *credentials.Tokens
+	gate   gate
 
 	mu     sync.Mutex // guards the following; never held across I/O
 	nodes  map[int32]string
@@ -43,6 +47,7 @@ func New(cfg Config) (*Client, error) {
 	return &Client{
 		cfg:    cfg,
 		format: kmsg.NewRequestFormatter(kmsg.FormatterClientID(cfg.ClientID)),
+		tokens: credentials.NewTokens(),
 		nodes:  make(map[int32]string),
 		lines:  make(map[string]*line),
 		conns:  make(map[*conn]struct{}),
@@ -93,15 +98,18 @@ func (c *Client) to(ctx context.Context, addr string) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	cn = &conn{link: *lk, client: c, done: make(chan struct{})}
+	living, stop := context.WithCancel(context.WithoutCancel(ctx))
+	cn = &conn{link: *lk, client: c, done: make(chan struct{}), stop: stop}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
+		stop()
 		_ = cn.Close()
 		return nil, ErrClosed
 	}
 	l.conn = cn
 	c.startLocked(cn)
+	c.wg.Go(func() { cn.renew(living) })
 	return cn, nil
 }
 

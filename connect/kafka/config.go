@@ -17,6 +17,8 @@ type Config struct {
 	ClientID string
 	// Dial opens a connection. Default a net.Dialer's DialContext.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	// Credentials say how to log in. Nil = plaintext, without a login.
+	Credentials Credentials
 	// DialTimeout bounds the opening of one connection to one address. Default 5 s.
 	DialTimeout time.Duration
 	// RequestTimeout bounds the silence of a broker: a connection that has answered nothing for so long while something

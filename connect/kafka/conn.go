@@ -19,6 +19,7 @@ type conn struct {
 	link
 	client *Client
 	done   chan struct{} // closed when the reader has ended
+	stop   func()        // ends the renewal of its session; nil = there is none
 	heard  atomic.Int64  // when the last byte came, ns since 1970
 
 	writing sync.Mutex // held while a request is written, so that order of waiting = order on the wire
@@ -28,6 +29,7 @@ type conn struct {
 	next    int32      // correlation id of the next request
 	muted   time.Time  // the broker said that it will not read before then (KIP-219)
 	retired bool       // close as soon as nothing waits
+	heardOf bool       // an answer came
 	err     error      // why it ended; nil = alive
 }
 
@@ -91,12 +93,17 @@ func (c *conn) Read(b []byte) (int, error) {
 // read hands out replies until the connection ends, and then the reason to all who still wait.
 func (c *conn) read() {
 	defer close(c.done)
-	defer func() { _ = c.Close() }() // its error comes after the one that counts
+	defer func() {
+		_ = c.Close() // its error comes after the one that counts
+		if c.stop != nil {
+			c.stop()
+		}
+	}()
 	for {
 		frame, err := wire.ReadFrame(c, nil, c.client.cfg.MaxResponseBytes)
 		c.mu.Lock()
 		if err != nil {
-			c.failLocked(peerTrouble(c.addr, err, len(c.waiting) > 0, c.client.cfg.RequestTimeout))
+			c.failLocked(c.shy(peerTrouble(c.addr, err, len(c.waiting) > 0, c.client.cfg.RequestTimeout), c.heardOf))
 		} else {
 			c.takeLocked(frame)
 		}
@@ -121,6 +128,7 @@ func (c *conn) takeLocked(frame []byte) {
 		c.failLocked(&ConnError{Addr: c.addr, Trouble: PeerGarbled, Err: fmt.Errorf("correlation id %d was not the next one asked for", id)})
 		return
 	}
+	c.heardOf = true
 	c.waiting[0].reply <- reply{frame: r.b}
 	c.waiting = c.waiting[1:]
 	c.closeIfSpentLocked()
@@ -131,15 +139,24 @@ func (c *conn) ask(ctx context.Context, req kmsg.Request) (kmsg.Response, error)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	c.writing.Lock()
+	answer, patience, err := c.send(req)
+	c.writing.Unlock()
+	if err != nil {
+		return nil, err
+	}
+	return c.await(ctx, req, answer, patience)
+}
+
+// send puts the request on the wire and returns where its answer will come and how long that may take. The caller
+// holds writing.
+func (c *conn) send(req kmsg.Request) (<-chan reply, time.Duration, error) {
 	patience := c.client.cfg.RequestTimeout
 	answer := make(chan reply, 1)
-
-	c.writing.Lock()
 	c.mu.Lock()
 	if err := c.err; err != nil {
 		c.mu.Unlock()
-		c.writing.Unlock()
-		return nil, err
+		return nil, 0, err
 	}
 	id := c.next
 	c.next++
@@ -152,11 +169,14 @@ func (c *conn) ask(ctx context.Context, req kmsg.Request) (kmsg.Response, error)
 	if err == nil {
 		_, err = c.Write(c.client.format.AppendRequest(nil, req, id))
 	}
-	c.writing.Unlock()
 	if err != nil {
 		c.fail(peerTrouble(c.addr, err, true, patience))
 	}
+	return answer, patience, nil // the reader hands out the reason of a failure
+}
 
+// await waits for the answer to what was sent.
+func (c *conn) await(ctx context.Context, req kmsg.Request, answer <-chan reply, patience time.Duration) (kmsg.Response, error) {
 	silence := time.NewTimer(patience)
 	defer silence.Stop()
 	for {
@@ -180,17 +200,7 @@ func (c *conn) decode(req kmsg.Request, a reply) (kmsg.Response, error) {
 	if a.err != nil {
 		return nil, a.err
 	}
-	resp := req.ResponseKind()
-	r := reader{b: a.frame}
-	if resp.IsFlexible() {
-		r.tags()
-	}
-	var err error
-	if r.bad {
-		err = fmt.Errorf("header of %s cut short", kmsg.NameForKey(req.Key()))
-	} else if err = resp.ReadFrom(r.b); err != nil {
-		err = fmt.Errorf("read its %s: %w", kmsg.NameForKey(req.Key()), err)
-	}
+	resp, err := parseBody(req, a.frame)
 	if err != nil {
 		err = &ConnError{Addr: c.addr, Trouble: PeerGarbled, Err: err}
 		c.fail(err)

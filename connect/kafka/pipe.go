@@ -1,7 +1,9 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -17,17 +19,25 @@ import (
 // exactly once for each, in that order, by one goroutine, also when the connection ends.
 //
 // Two goroutines: the writer frames and writes, the reader reads answers, watches for silence and makes all calls of
-// onReply. When the connection fails the reader waits for the writer to let go of the parcels before it reports them.
+// onReply. When the connection fails the reader waits for the writer to let go of the parcels before it reports them. A
+// third one prepares the renewal of the session, where the login has one (renew.go); the writer then logs in again as
+// soon as nothing is unanswered.
 type Pipe struct {
+	client   *Client
 	nc       net.Conn
 	addr     string
+	speaks   versions
 	version  int16 // the most that both sides speak
 	silence  time.Duration
 	maxBytes int32
 	onReply  func(tag uint64, answers []sink.Answer, err error)
 	encoder  encoder       // owned by the writer
+	pieces   []byte        // for TLS: what is written next; owned by the writer
 	written  chan struct{} // closed when the writer has ended
 	done     chan struct{} // closed when the reader has ended, after the last onReply
+	renewer  chan struct{} // closed when the renewer has ended
+	renewed  chan session  // from the writer to the renewer
+	stop     func()        // ends the renewer
 
 	mu   sync.Mutex // guards the following
 	cond *sync.Cond // something below changed
@@ -40,6 +50,9 @@ type Pipe struct {
 	err   error // why it ended; nil = alive
 	mute  bool  // err came from writing; what the reader finds may say more
 	gone  bool  // the writer touches no parcel any more
+	pass  *pass // log in again with it, once nothing is unanswered
+	// words takes frames from the reader while the writer logs in; nil otherwise. The reader closes it when it ends.
+	words chan []byte
 }
 
 // request is one Send.
@@ -80,9 +93,12 @@ func (c *Client) dial(ctx context.Context, node int32, depth int, onReply func(t
 		_ = l.Close() // nothing was sent on it
 		return nil, err
 	}
+	living, stop := context.WithCancel(context.WithoutCancel(ctx))
 	p := &Pipe{
+		client:   c,
 		nc:       l.Conn,
 		addr:     addr,
+		speaks:   l.speaks,
 		version:  v,
 		silence:  c.cfg.RequestTimeout,
 		maxBytes: c.cfg.MaxResponseBytes,
@@ -90,11 +106,18 @@ func (c *Client) dial(ctx context.Context, node int32, depth int, onReply func(t
 		encoder:  encoder{clientID: c.cfg.ClientID, timeoutMillis: int32(c.cfg.ProduceTimeout.Milliseconds())},
 		written:  make(chan struct{}),
 		done:     make(chan struct{}),
+		renewer:  make(chan struct{}),
+		renewed:  make(chan session, 1),
+		stop:     stop,
 		ring:     make([]request, max(1, depth)),
 	}
+	if _, ok := l.Conn.(*tls.Conn); ok {
+		p.pieces = make([]byte, 0, pieceSize)
+	}
 	p.cond = sync.NewCond(&p.mu)
-	go p.write()
+	go p.write(living)
 	go p.read()
+	go p.renew(living, l.session)
 	return p, nil
 }
 
@@ -154,18 +177,18 @@ func (p *Pipe) armLocked(grace time.Duration) {
 	switch {
 	case p.err != nil:
 		return // the deadline that ends the pipe stands
-	case p.begun > 0:
+	case p.begun > 0 || p.words != nil:
 		t = time.Now().Add(p.silence + grace)
 	}
 	_ = p.nc.SetReadDeadline(t) // an error here is an ended connection, which the reader is about to see
 }
 
 // write takes requests to the wire, one at a time.
-func (p *Pipe) write() {
+func (p *Pipe) write(ctx context.Context) {
 	defer close(p.written)
 	for {
 		p.mu.Lock()
-		for p.err == nil && p.begun == p.count {
+		for p.err == nil && (p.pass == nil && p.begun == p.count || p.pass != nil && p.begun > 0) {
 			p.cond.Wait()
 		}
 		if p.err != nil {
@@ -173,6 +196,25 @@ func (p *Pipe) write() {
 			p.cond.Broadcast()
 			p.mu.Unlock()
 			return
+		}
+		if ready := p.pass; ready != nil {
+			words := make(chan []byte, 1)
+			p.pass, p.words = nil, words
+			p.mu.Unlock()
+			s, err := p.relogin(ctx, ready, words)
+			p.mu.Lock()
+			p.words = nil
+			if err == nil {
+				p.renewed <- s
+				p.armLocked(0)
+			} else {
+				p.failLocked(err)
+				if CauseOf(err) != 0 {
+					p.err = err // a broker that refuses hangs up, and the reader may have seen that first
+				}
+			}
+			p.mu.Unlock()
+			continue
 		}
 		r := p.at(p.begun)
 		r.id, p.next = p.next, p.next+1
@@ -217,6 +259,9 @@ const lastWords = 500 * time.Millisecond
 // progress starts the clock anew. A write without any for that long ends here or by the reader's deadline.
 func (p *Pipe) send(parcels []sink.Parcel, order []int32, version int16, id int32) error {
 	out := p.encoder.frame(parcels, order, version, id)
+	if p.pieces != nil {
+		return p.sendPieces(*out)
+	}
 	for still := 0; ; {
 		p.mu.Lock()
 		err := p.err
@@ -242,6 +287,42 @@ func (p *Pipe) send(parcels []sink.Parcel, order []int32, version int16, id int3
 	}
 }
 
+// pieceSize is what is encrypted and written at a time: four records of TLS.
+const pieceSize = 64 << 10
+
+// sendPieces writes one request over TLS, whose writes cannot be taken up again after a deadline, and which makes a
+// record of each buffer, however small. So it goes out in pieces of its own, each of which is progress.
+func (p *Pipe) sendPieces(parts [][]byte) error {
+	for armed := time.Now(); len(parts) > 0; {
+		piece := p.pieces[:0]
+		for len(parts) > 0 && len(piece) < pieceSize {
+			n := min(len(parts[0]), pieceSize-len(piece))
+			piece = append(piece, parts[0][:n]...)
+			if parts[0] = parts[0][n:]; len(parts[0]) == 0 {
+				parts = parts[1:]
+			}
+		}
+		p.mu.Lock()
+		err := p.err
+		now := time.Now()
+		if now.Sub(armed) > p.silence/4 { // slow, and moving
+			p.armLocked(0)
+			armed = now
+		}
+		if err == nil {
+			err = p.nc.SetWriteDeadline(now.Add(p.silence))
+		}
+		p.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		if _, err := p.nc.Write(piece); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // read takes answers until the connection ends, then reports what was left.
 func (p *Pipe) read() {
 	defer close(p.done)
@@ -253,15 +334,20 @@ func (p *Pipe) read() {
 			answers, err = p.take(frame, answers)
 		}
 	}
+	p.stop()
 	p.mu.Lock()
-	err = peerTrouble(p.addr, err, p.begun > 0, p.silence)
+	err = peerTrouble(p.addr, err, p.begun > 0 || p.words != nil, p.silence)
 	if p.mute && TroubleOf(err) == PeerGarbled {
 		p.err = err // the broker hung up on us, and this is why
 	}
 	p.failLocked(err)
+	if p.words != nil {
+		close(p.words)
+	}
 	p.mu.Unlock()
 	_ = p.nc.Close() // its error comes after the one that counts
 	<-p.written
+	<-p.renewer
 
 	p.mu.Lock()
 	err = p.err
@@ -283,6 +369,16 @@ func (p *Pipe) read() {
 // take handles one answer. Its answers slice is reused from call to call.
 func (p *Pipe) take(frame []byte, answers []sink.Answer) ([]sink.Answer, error) {
 	p.mu.Lock()
+	if p.words != nil {
+		select {
+		case p.words <- bytes.Clone(frame):
+		default:
+			p.mu.Unlock()
+			return answers, errors.New("two answers to one word of a login")
+		}
+		p.mu.Unlock()
+		return answers, nil
+	}
 	if p.begun == 0 {
 		p.mu.Unlock()
 		return answers, errors.New("an answer to nothing")
@@ -314,6 +410,9 @@ func (p *Pipe) take(frame []byte, answers []sink.Answer) ([]sink.Answer, error) 
 	p.count--
 	p.begun--
 	p.armLocked(throttle)
+	if p.pass != nil {
+		p.cond.Broadcast()
+	}
 	p.mu.Unlock()
 	p.onReply(tag, answers, nil)
 	return answers, nil

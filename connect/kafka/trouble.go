@@ -20,7 +20,7 @@ var ErrUnsent = errors.New("nothing of it was sent")
 type Trouble uint8
 
 const (
-	// DialFailed: no connection, for a reason not listed here (name resolution, no route, TLS).
+	// DialFailed: no connection, for a reason not listed here (name resolution, no route).
 	DialFailed Trouble = iota + 1
 	// DialRefused: nothing listens at the address.
 	DialRefused
@@ -35,6 +35,8 @@ const (
 	PeerSilent
 	// PeerGarbled: what came was not an answer to what was asked.
 	PeerGarbled
+	// Denied: the broker does not let us in, or is not to be trusted; a SecurityError says more. Nothing was sent.
+	Denied
 )
 
 // String names the trouble for people and metric labels.
@@ -54,6 +56,8 @@ func (t Trouble) String() string {
 		return "silent"
 	case PeerGarbled:
 		return "garbled"
+	case Denied:
+		return "denied"
 	}
 	return "unknown"
 }
@@ -79,6 +83,8 @@ func (e *ConnError) Error() string {
 		return fmt.Sprintf("kafka at %s closed an idle connection: %v", e.Addr, e.Err)
 	case PeerSilent:
 		return fmt.Sprintf("kafka at %s is silent: %v", e.Addr, e.Err)
+	case Denied:
+		return fmt.Sprintf("kafka at %s: %v", e.Addr, e.Err)
 	}
 	return fmt.Sprintf("answer of kafka at %s: %v: does another protocol or a TLS listener live there?", e.Addr, e.Err)
 }
@@ -94,14 +100,14 @@ func TroubleOf(err error) Trouble {
 	return 0
 }
 
-// Reset reports whether err means that the other side refused or broke the connection: a broker that is gone, as
-// opposed to one that is slow. Where several brokers were tried, all of them must have done so. A connection closed
+// Reset reports whether err means that the other side refused or broke the connection, or did not let us in: a broker
+// that is gone, as opposed to one that is slow. Where several brokers were tried, all of them must have done so. A connection closed
 // while idle does not count.
 func Reset(err error) bool {
 	some, all := false, true
 	each(err, func(e *ConnError) {
 		some = true
-		all = all && (e.Trouble == DialRefused || e.Trouble == PeerReset)
+		all = all && (e.Trouble == DialRefused || e.Trouble == PeerReset || e.Trouble == Denied)
 	})
 	return some && all
 }

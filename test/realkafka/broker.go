@@ -27,6 +27,8 @@ type Options struct {
 	Dir string
 	// Properties are added to the broker's configuration and win over what the package sets.
 	Properties map[string]string
+	// Listeners are more ways in than the plaintext one, which is always there and is the broker's own.
+	Listeners []Listener
 	// JVM are options of the Java machine that come after the package's own and win. Those are a small heap
 	// (-Xmx512m -XX:+UseSerialGC) and the quick compiler only (-XX:TieredStopAtLevel=1): half the processor time at
 	// start and three quarters of the memory. A benchmark that measures the broker wants -XX:TieredStopAtLevel=4.
@@ -41,12 +43,13 @@ type Broker struct {
 	// Version is Kafka's own.
 	Version string
 
-	dir  string
-	lib  string
-	java string
-	port int
-	jvm  []string
-	log  *slog.Logger
+	dir   string
+	lib   string
+	java  string
+	port  int
+	ports map[string]int // of the other listeners, by name
+	jvm   []string
+	log   *slog.Logger
 
 	mu   sync.Mutex // guards the following
 	proc *process.Process
@@ -69,11 +72,14 @@ func Start(ctx context.Context, o Options) (*Broker, error) {
 	if b.lib, err = Jars(ctx, b.Version); err != nil {
 		return nil, fmt.Errorf("start kafka: %w", err)
 	}
-	ports, err := process.Ports(2)
+	ports, err := process.Ports(2 + len(o.Listeners))
 	if err != nil {
 		return nil, fmt.Errorf("start kafka: %w", err)
 	}
-	b.port = ports[0]
+	b.port, b.ports = ports[0], make(map[string]int)
+	for i, l := range o.Listeners {
+		b.ports[l.Name] = ports[2+i]
+	}
 	b.jvm = append([]string{
 		"-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 		"-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
@@ -82,7 +88,7 @@ func Start(ctx context.Context, o Options) (*Broker, error) {
 	if err := os.MkdirAll(data, 0o755); err != nil {
 		return nil, fmt.Errorf("start kafka: %w", err)
 	}
-	conf := properties(data, ports[0], ports[1], o.Properties)
+	conf := properties(data, ports[0], ports[1], o.Properties, listeners(ports[2:], o.Listeners))
 	if err := os.WriteFile(b.path("server.properties"), []byte(conf), 0o644); err != nil {
 		return nil, fmt.Errorf("start kafka: %w", err)
 	}
@@ -97,6 +103,11 @@ func Start(ctx context.Context, o Options) (*Broker, error) {
 
 // Addr is where clients reach the broker, "127.0.0.1:port"; the same after every Restart.
 func (b *Broker) Addr() string { return fmt.Sprintf("127.0.0.1:%d", b.port) }
+
+// AddrOf is where clients reach one of Options.Listeners; the same after every Restart.
+func (b *Broker) AddrOf(listener string) string {
+	return fmt.Sprintf("127.0.0.1:%d", b.ports[listener])
+}
 
 // Classpath is what `java -cp` needs for Kafka's own classes, its Java client among them.
 func (b *Broker) Classpath() string { return filepath.Join(b.lib, "*") }

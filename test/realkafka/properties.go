@@ -10,7 +10,7 @@ import (
 // properties is the configuration of a broker that is its own controller, made small: Kafka's defaults are meant for
 // a machine of its own (50 partitions for each internal topic, 128 MiB of heap for the log cleaner). Keys of extra
 // win. Valid for 3.9 and 4.x; the share.* keys are only known to 4.x.
-func properties(dir string, port, controllerPort int, extra map[string]string) string {
+func properties(dir string, port, controllerPort int, extra map[string]string, more []listener) string {
 	all := map[string]string{
 		"process.roles":                  "broker,controller",
 		"node.id":                        "1",
@@ -45,6 +45,12 @@ func properties(dir string, port, controllerPort int, extra map[string]string) s
 		// a broker that is well.
 		"broker.session.timeout.ms":    "6000",
 		"broker.heartbeat.interval.ms": "500",
+	}
+	for _, l := range more {
+		all["listeners"] += "," + l.address
+		all["advertised.listeners"] += "," + l.address
+		all["listener.security.protocol.map"] += "," + l.protocol
+		maps.Copy(all, l.properties)
 	}
 	maps.Copy(all, extra)
 	var b strings.Builder
