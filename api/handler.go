@@ -97,6 +97,9 @@ func whole(s Status) Status {
 	s.Gateway.Requests = table(s.Gateway.Requests)
 	s.Gateway.Refusals = table(s.Gateway.Refusals)
 	s.Gateway.Clients = table(s.Gateway.Clients)
+	s.Gateway.Users, s.Gateway.Cut = table(s.Gateway.Users), table(s.Gateway.Cut)
+	s.Gateway.Logins = list(s.Gateway.Logins)
+	s.HTTP.whole()
 	s.Forward.Answers = table(s.Forward.Answers)
 	return s
 }

@@ -1,12 +1,15 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -16,7 +19,8 @@ import (
 // maxTopics bounds the series by topic. Partitions and clients have none: their numbers are not ours to bound.
 const maxTopics = 100
 
-// otherTopics is the label of the topics beyond maxTopics together. No topic can have this name.
+// otherTopics is the label of the topics beyond maxTopics together, and of users beyond theirs. No topic can have this
+// name.
 const otherTopics = "(other)"
 
 // metrics serves one status per scrape, so that all its samples are of one moment, with Go's own and the process's.
@@ -69,6 +73,9 @@ var (
 
 	connections = desc("connections", "Connections of producers open now.")
 	taken       = desc("accepted_connections_total", "Connections of producers taken.")
+	byUser      = desc("user_connections", "Connections open now by whom they belong to; \"(other)\" is everybody beyond the first 100.", "user")
+	logins      = desc("logins_total", "Logins by mechanism and outcome.", "mechanism", "outcome")
+	cut         = desc("cut_connections_total", "Connections closed, or not taken, for what they did or did not do.", "why")
 	requests    = desc("requests_total", "Requests by Kafka API.", "api")
 	refusals    = desc("refusals_total", "Refusals by Kafka error; Produce counts partitions.", "error")
 	malformed   = desc("malformed_requests_total", "Connections closed for frames that were not understood.")
@@ -142,6 +149,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	e.gauge(holds, float64(len(s.Holds)))
 	c.collectLanes(e, target)
 	c.collectGateway(e)
+	c.collectHTTP(e)
 	c.collectLog(e)
 }
 
@@ -184,6 +192,15 @@ func (c collector) collectGateway(e emitter) {
 	g := &c.s.Gateway
 	e.gauge(connections, float64(g.Connections))
 	e.counter(taken, g.Accepted)
+	for user, n := range boundedUsers(g.Users) {
+		e.gauge(byUser, float64(n), user)
+	}
+	for _, l := range g.Logins {
+		e.counter(logins, l.Count, l.Mechanism, l.Outcome)
+	}
+	for why, n := range g.Cut {
+		e.counter(cut, n, why)
+	}
 	for name, n := range g.Requests {
 		e.counter(requests, n, name)
 	}
@@ -196,6 +213,29 @@ func (c collector) collectGateway(e emitter) {
 	e.counter(heldReads, g.HeldReads)
 	e.counter(heldReplies, g.HeldReplies)
 	e.histogram(ackSeconds, &g.AckLatency)
+}
+
+// maxUsers bounds the series by user: certificates may name any number of them.
+const maxUsers = 100
+
+// boundedUsers keeps the users with the most connections and sums the others up.
+func boundedUsers(users map[string]int64) map[string]int64 {
+	names := make([]string, 0, len(users))
+	for name := range users {
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(users[b], users[a]), strings.Compare(a, b)) })
+	out := map[string]int64{}
+	for i, name := range names {
+		if i >= maxUsers || !utf8.ValidString(name) {
+			out[otherTopics] += users[name]
+			continue
+		}
+		out[name] += users[name]
+	}
+	return out
 }
 
 func (c collector) collectLog(e emitter) {

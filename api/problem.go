@@ -19,7 +19,7 @@ func (p problem) write(w http.ResponseWriter) {
 func unknownPath(w http.ResponseWriter, r *http.Request) {
 	problem{
 		Status: http.StatusNotFound, Title: "not found", Detail: "there is nothing at " + r.URL.Path,
-		Try: "one of /healthz /readyz /metrics /v1/status /v1/hold /v1/resume",
+		Try: "one of /healthz /readyz /metrics /v1/status /v1/hold /v1/resume /v1/topics/{topic} /openapi.json",
 	}.write(w)
 }
 

@@ -24,6 +24,7 @@ type Status struct {
 	Log           Log       `json:"log"`
 	Records       Records   `json:"records"`
 	Gateway       Gateway   `json:"gateway"`
+	HTTP          HTTP      `json:"http"`
 	Forward       Forward   `json:"forward"`
 	Lanes         []Lane    `json:"lanes"`
 	Holds         []Hold    `json:"holds"`
@@ -152,9 +153,19 @@ type Gateway struct {
 	HeldReads   uint64            `json:"held_reads"` // times that reading waited for room
 	HeldReplies uint64            `json:"held_replies"`
 	Clients     map[string]int64  `json:"clients"` // open connections by software name and version
+	Users       map[string]int64  `json:"users"`   // open connections by who they belong to; empty name = not known, or not asked
+	Logins      []Login           `json:"logins"`
+	Cut         map[string]uint64 `json:"connections_cut"` // closed, or not taken, for what they did or did not do, by why
 	AckP50      *float64          `json:"ack_p50_seconds"`
 	AckP99      *float64          `json:"ack_p99_seconds"`
 	AckLatency  Histogram         `json:"-"`
+}
+
+// Login is how often a way to log in had an outcome: ok, or why not.
+type Login struct {
+	Mechanism string `json:"mechanism"`
+	Outcome   string `json:"outcome"`
+	Count     uint64 `json:"count"`
 }
 
 // Forward is the way to the target.

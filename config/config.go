@@ -6,12 +6,16 @@ import (
 	"io/fs"
 	"os"
 	"time"
+
+	"github.com/streamdown/streamdown/auth"
+	"github.com/streamdown/streamdown/connect/kafka/credentials"
 )
 
 // Config is the whole file, with defaults filled in and nothing left to check. Do not change it: the gateway and the
 // forwarder read it at the same time.
 type Config struct {
 	Listen  Listen
+	Auth    auth.Config // its Mechanisms are those of Listen.Kafka.SASL
 	Data    Data
 	Systems []System // in the order of the file
 	Streams []Stream // in the order of the file: the first that matches a topic takes it
@@ -27,13 +31,19 @@ type Listen struct {
 
 // KafkaListener is the port that producers use.
 type KafkaListener struct {
-	Address   string // host:port to bind, loopback only for now; default 127.0.0.1:19092; port 0 = any free one
-	Advertise string // host:port that clients are told; default Address; port 0 = the one that was bound
+	Address   string    // host:port to bind; loopback, unless everyone has to show who it is; default 127.0.0.1:19092; port 0 = any free one
+	Advertise string    // host:port that clients are told; default Address; port 0 = the one that was bound
+	TLS       *KafkaTLS // nil = connections are not encrypted
+	SASL      KafkaSASL
+
+	MaxConnections           int // open at a time; default 10,000
+	MaxConnectionsPerAddress int // of one address; default half of MaxConnections
 }
 
 // HTTPListener is the port of the API, metrics and health.
 type HTTPListener struct {
 	Address string // host:port to bind, loopback only for now; default 127.0.0.1:8790; port 0 = any free one
+	MaxBody Size   // of one request with records, before and after inflating; default 8 MiB
 }
 
 // Data says where the log lives.
@@ -52,10 +62,13 @@ type System struct {
 
 // Kafka is how a Kafka cluster is reached. The keys in the file are Kafka's own.
 type Kafka struct {
-	Bootstrap        []string      // bootstrap.servers: host:port, required
-	ClientID         string        // client.id; default "streamdown"
-	SecurityProtocol string        // security.protocol; PLAINTEXT, the only one so far
-	RequestTimeout   time.Duration // request.timeout.ms; default 30 s
+	Bootstrap      []string             // bootstrap.servers: host:port, required
+	ClientID       string               // client.id; default "streamdown"
+	RequestTimeout time.Duration        // request.timeout.ms; default 30 s
+	PropertiesFile string               // properties_file: a client.properties with more keys, as it stands in the config
+	Security       credentials.Settings // how to log in; default PLAINTEXT
+
+	fromFile []string // keys that the properties file has, and the config has not
 }
 
 // Acks says what a producer's ack means.
@@ -135,7 +148,7 @@ func Parse(name string, src []byte, env func(string) (string, bool)) (*Config, F
 		c = d.config(root)
 		d.relate(c, root)
 	}
-	d.findings.settle()
+	d.findings.settle(name)
 	if d.findings.Err() != nil {
 		return nil, d.findings
 	}

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/streamdown/streamdown/connect/kafka/credentials"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files in testdata")
@@ -84,12 +86,13 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 	c := parse(t, smallest)
 	want := &Config{
 		Listen: Listen{
-			Kafka: KafkaListener{Address: "127.0.0.1:19092", Advertise: "127.0.0.1:19092"},
-			HTTP:  HTTPListener{Address: "127.0.0.1:8790"},
+			Kafka: KafkaListener{Address: "127.0.0.1:19092", Advertise: "127.0.0.1:19092", MaxConnections: 10_000, MaxConnectionsPerAddress: 5_000},
+			HTTP:  HTTPListener{Address: "127.0.0.1:8790", MaxBody: 8 * MiB},
 		},
 		Data: Data{Dir: "./data", MaxSize: 10 * GiB, Scrub: 8 * Rate(MiB)},
 		Systems: []System{{Name: "primary", Kafka: Kafka{
-			Bootstrap: []string{"k1:9092"}, ClientID: "streamdown", SecurityProtocol: "PLAINTEXT", RequestTimeout: 30 * time.Second,
+			Bootstrap: []string{"k1:9092"}, ClientID: "streamdown", RequestTimeout: 30 * time.Second,
+			Security: credentials.Settings{Dir: ".", Own: []credentials.Setting{{Key: "security.protocol", Value: credentials.Text("PLAINTEXT")}}},
 		}}},
 		Streams: []Stream{{
 			Name: "all", Topics: []string{"*"}, To: "primary", Acks: AcksRemote,

@@ -3,20 +3,27 @@ package config
 import (
 	"path/filepath"
 	"strings"
+
+	"github.com/streamdown/streamdown/connect/kafka/credentials"
 )
 
 // expand sets the text of v to raw with its references filled in. What was filled in is not looked at again.
 func (d *decoder) expand(v *value, raw string) {
 	var b strings.Builder
+	var source credentials.Value
+	literal := func(s string) {
+		b.WriteString(s)
+		source = source.And(credentials.Text(s))
+	}
 	for {
 		before, rest, found := strings.Cut(raw, "$")
-		b.WriteString(before)
+		literal(before)
 		if !found {
 			break
 		}
 		switch {
 		case strings.HasPrefix(rest, "$"):
-			b.WriteByte('$')
+			literal("$")
 			raw = rest[1:]
 		case strings.HasPrefix(rest, "{"):
 			ref, after, closed := strings.Cut(rest[1:], "}")
@@ -28,23 +35,35 @@ func (d *decoder) expand(v *value, raw string) {
 				d.wrong(v, "references cannot be nested; give the inner one a variable of its own")
 				return
 			}
-			b.WriteString(d.reference(v, ref))
+			content := d.reference(v, ref)
+			if path, ok := strings.CutPrefix(ref, "file:"); ok {
+				b.WriteString(content)
+				source = source.And(credentials.File(d.beside(path)))
+			} else {
+				literal(content)
+			}
 			raw = after
 		default:
-			b.WriteByte('$')
+			literal("$")
 			raw = rest
 		}
 	}
-	v.text = b.String()
+	v.text, v.source = b.String(), source
+}
+
+// beside returns the path of a file that the config names.
+func (d *decoder) beside(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(d.file), path)
 }
 
 // reference returns what ${ref} stands for, and reports it if that is nothing.
 func (d *decoder) reference(v *value, ref string) string {
 	if path, ok := strings.CutPrefix(ref, "file:"); ok {
 		v.secret = true
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(filepath.Dir(d.file), path)
-		}
+		path = d.beside(path)
 		content, err := readFile(path)
 		if err != nil {
 			d.wrong(v, "the file %s cannot be read: %v", path, err)
@@ -88,10 +107,16 @@ func (d *decoder) reference(v *value, ref string) string {
 }
 
 // secretWords are the parts of names whose values are never printed.
-var secretWords = []string{"password", "passwd", "secret", "token", "jaas", "credential", "private", "key"}
+var secretWords = []string{"password", "passwd", "secret", "token", "jaas", "credential", "private", "key", "scram"}
 
-// secretive reports whether the name of a key or of a variable sounds like a secret.
+// places are keys that sound like a secret and name the file that holds it.
+var places = map[string]bool{"listen.kafka.tls.key": true, "listen.http.tls.key": true, "auth.oauth.keys": true}
+
+// secretive reports whether the name of a key or of a variable sounds like a secret. Kafka's own keys are known better.
 func secretive(name string) bool {
+	if credentials.Open(name) {
+		return false
+	}
 	name = strings.ToLower(name)
 	for _, word := range secretWords {
 		if strings.Contains(name, word) {

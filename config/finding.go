@@ -17,12 +17,16 @@ type Severity uint8
 const (
 	Error   Severity = iota // the config cannot be used
 	Warning                 // it can, and is probably not what was meant
+	Note                    // it can, and has a part without effect
 )
 
 // String names the severity.
 func (s Severity) String() string {
-	if s == Warning {
+	switch s {
+	case Warning:
 		return "warning"
+	case Note:
+		return "note"
 	}
 	return "error"
 }
@@ -37,7 +41,7 @@ type Finding struct {
 	Meant        string // the word that was probably meant, empty if none is near
 }
 
-// String returns "file:line:col: key.path: text (did you mean "x"?)", with "warning: " before the key of a warning.
+// String returns "file:line:col: key.path: text (did you mean "x"?)", with "warning: " or "note: " before the key of one.
 func (f Finding) String() string {
 	var b strings.Builder
 	b.WriteString(f.File)
@@ -45,8 +49,8 @@ func (f Finding) String() string {
 		fmt.Fprintf(&b, ":%d:%d", f.Line, f.Column)
 	}
 	b.WriteString(": ")
-	if f.Severity == Warning {
-		b.WriteString("warning: ")
+	if f.Severity != Error {
+		b.WriteString(f.Severity.String() + ": ")
 	}
 	if f.Key != "" {
 		b.WriteString(f.Key + ": ")
@@ -58,7 +62,7 @@ func (f Finding) String() string {
 	return b.String()
 }
 
-// Findings are all that is wrong with a file, in the order of its lines.
+// Findings are all that is wrong with a file, in the order of its lines, and then with the files that it names.
 type Findings []Finding
 
 // Err returns an error with every finding, one per line, if one of them is an Error, otherwise nil.
@@ -78,13 +82,20 @@ func (f Findings) String() string {
 	return strings.Join(lines, "\n")
 }
 
-// settle puts findings in order and makes each one printable line: what they quote comes from the file.
-func (f Findings) settle() {
+// settle puts findings in order, those about other files than main behind, and makes each one printable line: what they
+// quote comes from the file.
+func (f Findings) settle(main string) {
+	rank := func(x Finding) string {
+		if x.File == main {
+			return ""
+		}
+		return x.File
+	}
 	for i := range f {
 		f[i].Text = printable(f[i].Text)
 	}
 	slices.SortStableFunc(f, func(a, b Finding) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 }
 

@@ -1,59 +1,203 @@
 package config
 
 import (
+	"errors"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/streamdown/streamdown/connect/kafka/credentials"
 )
 
-// kafkaLater are keys that Kafka clients know and this version does not.
-func kafkaLater(key string) (string, bool) {
-	for _, prefix := range []string{"sasl.", "ssl."} {
-		if strings.HasPrefix(key, prefix) {
-			return withTheDoor, true
-		}
-	}
-	if key == "properties_file" {
-		return "is not in this version; write Kafka's keys here", true
-	}
-	if slices.Contains(ours, key) {
-		return "is not yours to set: streamdown sends with acks=all, its own sequences and its own retry clock, whatever the producer asked for; leave it out", true
-	}
-	return "", false
-}
+// propertiesKey is the one key that is ours and not Kafka's.
+const propertiesKey = "properties_file"
 
-// ours are the producer settings that the promise depends on.
-var ours = []string{
-	"acks", "enable.idempotence", "transactional.id", "retries", "retry.backoff.ms", "delivery.timeout.ms", "linger.ms",
-	"batch.size", "compression.type", "max.in.flight.requests.per.connection", "max.request.size", "message.timeout.ms",
-}
+// kafkaKeys are what may stand under systems.NAME.kafka and does something.
+var kafkaKeys = append(credentials.Names(), propertiesKey)
 
-var kafkaKeys = []string{"bootstrap.servers", "client.id", "security.protocol", "request.timeout.ms"}
-
+// kafka reads how a cluster is reached. The keys of a properties file are treated as if they stood in the YAML; where
+// both have one, the YAML's counts.
 func (d *decoder) kafka(v *value) Kafka {
-	later := make(map[string]string)
+	k := Kafka{}
+	f := make(fields)
+	if v.kind != mapping && v.kind != nothing && !v.broken {
+		d.wrong(v, "want a mapping, not %s", v.kind)
+	}
 	for _, e := range v.entries {
-		if why, ok := kafkaLater(e.key); ok {
-			later[e.key] = why
+		if d.kafkaKey(v, e, false) {
+			f[e.key] = e.value
 		}
 	}
-	f := d.fields(v, kafkaKeys, later)
-	k := Kafka{
-		Bootstrap:        d.bootstrap(v, f["bootstrap.servers"]),
-		ClientID:         d.text(f["client.id"], "streamdown"),
-		SecurityProtocol: "PLAINTEXT",
-		RequestTimeout:   d.millis(f["request.timeout.ms"], 30*time.Second),
+	k.Security.Dir = filepath.Dir(d.file)
+	if p := d.text(f[propertiesKey], ""); p != "" {
+		k.PropertiesFile = p
+		if k.Security.File = p; !filepath.IsAbs(p) {
+			k.Security.File = filepath.Join(k.Security.Dir, p)
+		}
+		d.properties(v, f, &k)
 	}
-	protocols := []string{"PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"}
-	switch p := d.text(f["security.protocol"], "PLAINTEXT"); {
-	case p == "PLAINTEXT":
-	case slices.Contains(protocols, p):
-		d.wrong(f["security.protocol"], "%s %s", p, "comes with the door (TLS and logins), which is not in this version; only PLAINTEXT works now")
-	default:
-		d.wrong(f["security.protocol"], "%s is not a protocol; only PLAINTEXT works now", f["security.protocol"].said()).Meant = nearest(p, protocols)
+	bootstrap := f["bootstrap.servers"]
+	if alias := f["metadata.broker.list"]; alias != nil {
+		if bootstrap != nil {
+			d.warn(alias, "says what bootstrap.servers says, which counts")
+		} else {
+			bootstrap = alias
+		}
 	}
+	k.Bootstrap = d.bootstrap(v, bootstrap)
+	k.ClientID = d.text(f["client.id"], "streamdown")
+	k.RequestTimeout = d.millis(f["request.timeout.ms"], 30*time.Second)
+	d.security(v, f, &k)
 	return k
+}
+
+// kafkaKey says what is wrong with a key, and reports whether its value is to be read.
+func (d *decoder) kafkaKey(kafka *value, e entry, fromFile bool) bool {
+	path := join(kafka.path, e.key)
+	if e.key == propertiesKey && !fromFile {
+		return true
+	}
+	switch use, why := credentials.Key(e.key); use {
+	case credentials.Credential, credentials.Connection:
+		return true
+	case credentials.Ignored:
+		d.foundIn(e.value.file, Note, e.line, e.column, path, "%s", why)
+	case credentials.Refused:
+		if e.value.kind != nothing && (e.value.kind != text || e.value.text != "") {
+			d.foundIn(e.value.file, Error, e.line, e.column, path, "%s", why)
+		}
+	default:
+		if fromFile && !likeKey.MatchString(e.key) { // a value may have slipped into its place, from the line before
+			d.foundIn(e.value.file, Error, e.line, e.column, kafka.path, "a line begins here that has no key of Kafka's; does the line before lack a backslash at its end?")
+			return false
+		}
+		f := d.foundIn(e.value.file, Error, e.line, e.column, path, "unknown key")
+		if f.Meant = nearest(e.key, kafkaKeys); f.Meant == "" {
+			f.Text += "; the keys are those of Kafka's clients, Java's and librdkafka's, see docs/kafka-security.md"
+		}
+	}
+	return false
+}
+
+// likeKey matches what looks like a key of Kafka's.
+var likeKey = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$`)
+
+// properties adds the entries of a properties file that the YAML does not have.
+func (d *decoder) properties(kafka *value, f fields, k *Kafka) {
+	file := k.Security.File
+	src, err := credentials.ReadFile(file)
+	if err != nil {
+		d.wrong(f[propertiesKey], "%v", err)
+		return
+	}
+	entries, err := credentials.ParseProperties(src)
+	for _, err := range unjoin(err) {
+		var at *credentials.PropertyError
+		if errors.As(err, &at) {
+			d.foundIn(file, Error, at.Line, at.Column, kafka.path, "%v", at.Err)
+			f[propertiesKey].broken = true
+		}
+	}
+	last := make(map[string]int)
+	for i, p := range entries {
+		if first, again := last[p.Key]; again {
+			d.foundIn(file, Warning, entries[first].Line, entries[first].Column, join(kafka.path, p.Key), "comes again in line %d, and that one counts", p.Line)
+		}
+		last[p.Key] = i
+	}
+	for i, p := range entries {
+		if last[p.Key] != i {
+			continue
+		}
+		v := &value{
+			path: join(kafka.path, p.Key), file: file, line: p.Line, column: p.Column, kind: text, text: strings.TrimSpace(string(p.Value)),
+			secret: secretive(p.Key),
+		}
+		if !d.kafkaKey(kafka, entry{key: p.Key, line: p.Line, column: p.Column, value: v}, true) {
+			continue
+		}
+		if p.Latin {
+			d.warn(v, `has a character outside ASCII, and such files are read as ISO 8859-1, as Java does; write it as \uXXXX`)
+		}
+		if own := f[p.Key]; own != nil {
+			d.foundIn(file, Note, p.Line, p.Column, v.path, "has no effect: %s says it too, in line %d, and that counts", filepath.Base(d.file), own.line)
+			continue
+		}
+		if v.secret {
+			d.secrets[v.path] = true
+		}
+		f[p.Key] = v
+	}
+}
+
+func unjoin(err error) []error {
+	if list, ok := err.(interface{ Unwrap() []error }); ok {
+		return list.Unwrap()
+	}
+	return nil
+}
+
+// security takes what says how to log in and has it checked.
+func (d *decoder) security(kafka *value, f fields, k *Kafka) {
+	broken := false // then what is missing may only be hidden
+	for _, key := range sorted(f) {
+		v := f[key]
+		if key == propertiesKey {
+			broken = broken || v.broken
+		}
+		if use, _ := credentials.Key(key); use != credentials.Credential {
+			if v.file != "" {
+				k.fromFile = append(k.fromFile, key)
+			}
+			continue
+		}
+		broken = broken || v.broken
+		switch {
+		case v.broken:
+		case v.file != "":
+			k.fromFile = append(k.fromFile, key)
+		case v.kind == mapping || v.kind == list:
+			d.wrong(v, "want text, not %s", v.kind)
+			broken = true
+		default:
+			k.Security.Own = append(k.Security.Own, credentials.Setting{Key: key, Value: v.source})
+		}
+	}
+	if f["security.protocol"] == nil && k.Security.File == "" {
+		k.Security.Own = append(k.Security.Own, credentials.Setting{Key: "security.protocol", Value: credentials.Text("PLAINTEXT")})
+	}
+	if broken || kafka.broken {
+		return
+	}
+	for _, p := range k.Security.Check() {
+		severity := Error
+		if p.Warning {
+			severity = Warning
+		}
+		at, meant := f[p.Key], ""
+		if at == nil {
+			at = f["security.protocol"]
+		}
+		if at == nil {
+			at = kafka
+		}
+		if severity == Error && at == f[p.Key] && !at.secret {
+			meant = nearest(at.text, credentials.Choices(p.Key))
+		}
+		d.foundIn(at.file, severity, at.line, at.column, join(kafka.path, p.Key), "%s", p.Text).Meant = meant
+	}
+}
+
+func sorted(f fields) []string {
+	keys := make([]string, 0, len(f))
+	for key := range f {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
 }
 
 func (d *decoder) bootstrap(kafka, v *value) []string {

@@ -11,6 +11,8 @@ func (d *decoder) relate(c *Config, root *value) {
 	d.targets(c, root)
 	d.sameNames(c, root)
 	d.shadowed(c, root)
+	d.open(c, root)
+	d.people(c, root)
 	if c.Listen.Kafka.Address == c.Listen.HTTP.Address && !strings.HasSuffix(c.Listen.HTTP.Address, ":0") {
 		at := root.at("listen", "http", "address")
 		if at == nil {

@@ -16,9 +16,9 @@ const (
 
 // config reads the whole file. What is wrong gets its default, so that the rest can be checked too.
 func (d *decoder) config(root *value) *Config {
-	f := d.fields(root, []string{"version", "listen", "data", "systems", "streams"}, nil)
+	f := d.fields(root, []string{"version", "listen", "auth", "data", "systems", "streams"}, nil)
 	d.version(root, f["version"])
-	c := &Config{Listen: d.listen(f["listen"]), Data: d.data(root, f["data"])}
+	c := &Config{Listen: d.listen(f["listen"]), Auth: d.auth(f["auth"]), Data: d.data(root, f["data"])}
 	c.Systems = d.systems(root, f["systems"])
 	c.Streams = d.streams(root, f["streams"])
 	return c
@@ -36,15 +36,27 @@ func (d *decoder) version(root, v *value) {
 
 func (d *decoder) listen(v *value) Listen {
 	f := d.fields(v, []string{"kafka", "http"}, nil)
-	kafka := d.fields(f["kafka"], []string{"address", "advertise"}, map[string]string{"tls": withTheDoor, "sasl": withTheDoor})
-	http := d.fields(f["http"], []string{"address"}, map[string]string{"tls": withTheDoor, "auth": withTheDoor})
-	l := Listen{
-		Kafka: KafkaListener{Address: d.bind(kafka["address"], "127.0.0.1:19092")},
-		HTTP:  HTTPListener{Address: d.bind(http["address"], "127.0.0.1:8790")},
+	http := d.fields(f["http"], []string{"address", "max_body"}, map[string]string{"tls": withTheDoor, "auth": withTheDoor})
+	return Listen{
+		Kafka: d.kafkaListener(f["kafka"]),
+		HTTP:  HTTPListener{Address: d.bind(http["address"], "127.0.0.1:8790"), MaxBody: d.maxBody(http["max_body"])},
 	}
-	l.Kafka.Advertise = d.text(kafka["advertise"], l.Kafka.Address)
-	d.hostPort(kafka["advertise"], l.Kafka.Advertise, true)
-	return l
+}
+
+// Bounds of listen.http.max_body: below the first hardly a record comes in; above the second a few requests fill memory.
+const (
+	leastBody = 1 * KiB
+	mostBody  = 256 * MiB
+)
+
+func (d *decoder) maxBody(v *value) Size {
+	const fallback = 8 * MiB
+	size := d.size(v, fallback)
+	if v != nil && !v.broken && (size < leastBody || size > mostBody) {
+		d.wrong(v, "%s is not between %s and %s", v.said(), leastBody, mostBody)
+		return fallback
+	}
+	return size
 }
 
 // bind returns an address to listen on.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
-	"time"
 )
 
 // redacted stands for what must not be shown.
@@ -34,8 +33,11 @@ func (c *Config) Show() []byte {
 	line("  kafka:")
 	line("    address: %s", q("listen.kafka.address", c.Listen.Kafka.Address))
 	line("    advertise: %s", q(c.advertisePath(), c.Listen.Kafka.Advertise))
+	c.showKafkaListener(line, q)
 	line("  http:")
 	line("    address: %s", q("listen.http.address", c.Listen.HTTP.Address))
+	line("    max_body: %s", plain("listen.http.max_body", c.Listen.HTTP.MaxBody.String()))
+	c.showAuth(line, q)
 	line("data:")
 	line("  dir: %s", q("data.dir", c.Data.Dir))
 	line("  max_size: %s", plain("data.max_size", c.Data.MaxSize.String()))
@@ -48,10 +50,18 @@ func (c *Config) Show() []byte {
 		path := "systems." + s.Name + ".kafka."
 		line("  %s:", quote(s.Name))
 		line("    kafka:")
-		line("      bootstrap.servers: %s", q(path+"bootstrap.servers", strings.Join(s.Kafka.Bootstrap, ",")))
-		line("      client.id: %s", q(path+"client.id", s.Kafka.ClientID))
-		line("      security.protocol: %s", q(path+"security.protocol", s.Kafka.SecurityProtocol))
-		line("      request.timeout.ms: %s", plain(path+"request.timeout.ms", fmt.Sprint(int64(s.Kafka.RequestTimeout/time.Millisecond))))
+		s.Kafka.show(func(key, text string) {
+			show := q
+			if key == "request.timeout.ms" {
+				show = plain
+			}
+			line("      %s: %s", key, show(path+key, text))
+		}, func(key, text string) {
+			if c.secrets[path+key] {
+				text = redacted
+			}
+			line("      # %s: %s (from properties_file)", key, printable(text))
+		})
 	}
 	line("streams:")
 	for i, s := range c.Streams {

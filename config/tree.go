@@ -12,6 +12,8 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/streamdown/streamdown/connect/kafka/credentials"
 )
 
 // kind is what a value is in YAML.
@@ -33,11 +35,14 @@ func (k kind) String() string { return kindNames[k] }
 // value is one node of the file, freed of YAML: the rest of the package knows nothing else.
 type value struct {
 	path         string
+	file         string // where it stands, empty = in the config itself
 	line, column int
 	kind         kind
-	text         string // of a scalar, references filled in
-	secret       bool   // text must not be printed
-	broken       bool   // an error was found with it already; one is enough
+	text         string            // of a scalar, references filled in
+	source       credentials.Value // of a scalar: what text was filled in from
+	secret       bool              // text must not be printed
+	literal      bool              // text stands in the file and came from nowhere else
+	broken       bool              // an error was found with it already; one is enough
 	entries      []entry
 	items        []*value
 }
@@ -57,20 +62,29 @@ type decoder struct {
 	secrets  map[string]bool
 }
 
+//nolint:unparam // its callers say how grave it is, as those of foundIn do
 func (d *decoder) found(s Severity, line, column int, key, format string, args ...any) *Finding {
+	return d.foundIn("", s, line, column, key, format, args...)
+}
+
+// foundIn notes a finding in another file; "" is the config itself.
+func (d *decoder) foundIn(file string, s Severity, line, column int, key, format string, args ...any) *Finding {
+	if file == "" {
+		file = d.file
+	}
 	d.findings = append(d.findings, Finding{
-		File: d.file, Line: line, Column: column, Key: key, Severity: s, Text: fmt.Sprintf(format, args...),
+		File: file, Line: line, Column: column, Key: key, Severity: s, Text: fmt.Sprintf(format, args...),
 	})
 	return &d.findings[len(d.findings)-1]
 }
 
 func (d *decoder) wrong(v *value, format string, args ...any) *Finding {
 	v.broken = true
-	return d.found(Error, v.line, v.column, v.path, format, args...)
+	return d.foundIn(v.file, Error, v.line, v.column, v.path, format, args...)
 }
 
 func (d *decoder) warn(v *value, format string, args ...any) {
-	d.found(Warning, v.line, v.column, v.path, format, args...)
+	d.foundIn(v.file, Warning, v.line, v.column, v.path, format, args...)
 }
 
 // read turns the source into values. It returns nil if nothing can be made of it, and has said why.
@@ -206,7 +220,7 @@ func (d *decoder) entries(v *value, pairs []*ast.MappingValueNode, depth int) {
 		}
 		seen[key] = line
 		e := entry{key: key, line: line, column: column}
-		e.value = d.convert(pair.Value, path, secretive(key), line, column, depth+1)
+		e.value = d.convert(pair.Value, path, secretive(key) && !places[path], line, column, depth+1)
 		v.entries = append(v.entries, e)
 	}
 }
@@ -240,7 +254,7 @@ func position(n ast.Node, line, column int) (int, int) {
 
 // scalar sets the text of a value with its references filled in.
 func (d *decoder) scalar(v *value, k kind, raw string) {
-	v.kind, v.text = k, raw
+	v.kind, v.text, v.source, v.literal = k, raw, credentials.Text(raw), !strings.Contains(raw, "${")
 	if k == text && strings.Contains(raw, "$") {
 		d.expand(v, raw)
 	}

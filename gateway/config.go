@@ -7,6 +7,8 @@ import (
 	"net"
 	"strconv"
 	"time"
+
+	"github.com/streamdown/streamdown/auth"
 )
 
 // Config says how the gateway presents itself and what it bounds. The zero value is usable.
@@ -17,6 +19,31 @@ type Config struct {
 	NodeID int32
 	// ClusterIDFallback is given to clients as cluster id until the primary's own was seen. Empty means "streamdown".
 	ClusterIDFallback string
+
+	// TLS, if set, encrypts connections and may ask clients for certificates.
+	TLS *TLS
+	// SASL are the mechanisms with which clients log in. Empty = they do not, and certificates, if they are required,
+	// say who they are.
+	SASL []auth.Mechanism
+	// SessionLifetime is how long a login lasts; clients log in again before it ends (KIP-368), on the same
+	// connection. Like connections.max.reauth.ms; 0 = as long as what was shown is good.
+	SessionLifetime time.Duration
+	// Auth says who may come in and write where; required with SASL and with client certificates. Nil = everybody may
+	// do everything.
+	Auth *auth.Authority
+
+	// MaxConnections bounds the open connections. 0 means 10,000.
+	MaxConnections int
+	// MaxConnectionsPerAddress bounds those of one address, of IPv6 the /64 network. 0 means half of MaxConnections:
+	// clients may share an address behind a load balancer.
+	MaxConnectionsPerAddress int
+	// HandshakeTimeout is how long a client may take for TLS, and for its login. 0 means 10 s.
+	HandshakeTimeout time.Duration
+	// IdleTimeout is after which silence a connection is closed, like connections.max.idle.ms. 0 means 10 min.
+	IdleTimeout time.Duration
+	// StallTimeout is how long a frame that has begun may stay without progress. Over its whole length it has to come
+	// at 1 KiB/s at least, with this much time on top. 0 means 30 s.
+	StallTimeout time.Duration
 
 	// MaxFrame bounds one request in bytes, like Kafka's socket.request.max.bytes. 0 means 100 MiB.
 	MaxFrame int32
@@ -49,6 +76,12 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("advertise %q: %w: give host:port as clients can reach it", c.Advertise, err))
 		}
 	}
+	if c.TLS != nil {
+		errs = append(errs, c.TLS.Validate())
+	}
+	if c.Auth == nil && (len(c.SASL) > 0 || c.TLS != nil && c.TLS.ClientAuth != NoClientCert) {
+		errs = append(errs, errors.New("logins and client certificates need users: set auth.users"))
+	}
 	for _, bad := range []struct {
 		name string
 		is   bool
@@ -57,6 +90,12 @@ func (c Config) Validate() error {
 		{"max frame", c.MaxFrame < 0 || (c.MaxFrame > 0 && c.MaxFrame < 1024)},
 		{"max in flight", c.MaxInFlight < 0},
 		{"max in flight bytes", c.MaxInFlightBytes < 0},
+		{"max connections", c.MaxConnections < 0},
+		{"max connections per address", c.MaxConnectionsPerAddress < 0},
+		{"handshake timeout", c.HandshakeTimeout < 0},
+		{"idle timeout", c.IdleTimeout < 0},
+		{"stall timeout", c.StallTimeout < 0},
+		{"session lifetime", c.SessionLifetime < 0},
 		{"write timeout", c.WriteTimeout < 0},
 		{"drain time", c.DrainTime < 0},
 		{"create wait", c.CreateWait < 0},
@@ -74,6 +113,21 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ClusterIDFallback == "" {
 		c.ClusterIDFallback = "streamdown"
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = 10_000
+	}
+	if c.MaxConnectionsPerAddress == 0 {
+		c.MaxConnectionsPerAddress = max(1, c.MaxConnections/2)
+	}
+	if c.HandshakeTimeout == 0 {
+		c.HandshakeTimeout = 10 * time.Second
+	}
+	if c.IdleTimeout == 0 {
+		c.IdleTimeout = 10 * time.Minute
+	}
+	if c.StallTimeout == 0 {
+		c.StallTimeout = 30 * time.Second
 	}
 	if c.MaxFrame == 0 {
 		c.MaxFrame = 100 << 20

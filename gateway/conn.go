@@ -3,12 +3,14 @@ package gateway
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -24,30 +26,66 @@ type header = wire.RequestHeader
 // conn is one client's connection: a reader that hands requests on in their order, and a writer that answers in it.
 type conn struct {
 	server *Server
-	net    net.Conn
+	raw    net.Conn // as it was taken
+	net    net.Conn // what is read and written: raw, or TLS above it
+	addr   netip.Addr
 	queue  *queue
 	log    *slog.Logger
-	client atomic.Pointer[string] // name and version of the client's software, nil until it said so
+	named  atomic.Pointer[slog.Logger] // log with the user's name, nil until that is known
+	client atomic.Pointer[string]      // name and version of the client's software, nil until it said so
 
-	// Owned by the reader.
+	// Owned by the reader, but for what login says.
 	scratch produceRequest
 	names   names
+	login   login
+	frames  int64 // that were read
+	leave   error // why the connection ends once the request that is being handled was answered
 
 	mu   sync.Mutex // guards the following
 	said map[string]struct{}
 }
 
 func newConn(s *Server, nc net.Conn) *conn {
-	return &conn{
+	c := &conn{
 		server: s,
+		raw:    nc,
 		net:    nc,
+		addr:   addressOf(nc),
 		queue:  newQueue(s.cfg.MaxInFlight),
 		log:    s.cfg.Logger.With("peer", nc.RemoteAddr().String()),
+	}
+	if s.credentials != nil {
+		c.net = tls.Server(nc, s.credentials.config())
+	}
+	if len(s.cfg.SASL) > 0 {
+		c.login.by = time.Now().Add(s.cfg.HandshakeTimeout)
+	}
+	return c
+}
+
+// logger is the connection's log, with the user's name once that is known.
+func (c *conn) logger() *slog.Logger {
+	if l := c.named.Load(); l != nil {
+		return l
+	}
+	return c.log
+}
+
+// warn logs what a client did wrong, as far as the server's log bears it.
+func (c *conn) warn(msg string, args ...any) {
+	if left, ok := c.server.loud.take(time.Now()); ok {
+		if left > 0 {
+			args = append(args, "not_logged", left)
+		}
+		c.logger().Warn(msg, append(args, "client", c.clientName())...)
 	}
 }
 
 // run serves the connection until both sides ended. Reading ends with ctx, answering with work.
 func (c *conn) run(ctx, work context.Context) {
+	if !c.secure(ctx) {
+		return
+	}
 	var writer sync.WaitGroup
 	writer.Go(func() { c.write(work) })
 	c.end(c.read(ctx))
@@ -63,12 +101,34 @@ func (c *conn) end(err error) {
 		c.queue.finish()
 	case errors.As(err, &frame):
 		c.server.stats.malformed.Add(1)
-		c.log.Warn("connection closed: not a frame of the Kafka protocol", "err", err, "client", c.clientName())
+		switch {
+		case frame.Looks == "" && c.needsLogin() && frame.Size > maxEarlyFrame:
+			c.warn("connection closed: no login is as long as what the client announced", "bytes", frame.Size, "at_most", maxEarlyFrame,
+				"try", "let the client log in first: set its security.protocol to SASL_SSL or SASL_PLAINTEXT")
+		default:
+			c.warn("connection closed: not a frame of the Kafka protocol", "err", err)
+		}
+		if answer := answerTo(err); answer != nil && c.frames == 0 {
+			c.server.stats.cut(cutStranger)
+			c.queue.add(owed{bytes: answer})
+		}
+		c.closeInOrder(err)
+	case errors.Is(err, errNoLogin):
+		c.server.stats.cut(cutNoLogin)
+		c.warn("connection closed: the client did not log in", "waited", c.server.cfg.HandshakeTimeout)
+		c.abort()
+	case errors.Is(err, errSlow):
+		c.server.stats.cut(cutSlowWriter)
+		c.warn("connection closed: the client began a request and does not send the rest of it", "waited", c.server.cfg.StallTimeout)
+		c.abort()
+	case errors.Is(err, errIdle):
+		c.server.stats.cut(cutIdle)
+		c.logger().Debug("connection closed: the client was idle", "waited", c.server.cfg.IdleTimeout)
 		c.closeInOrder(err)
 	case errors.Is(err, errRefused):
 		c.closeInOrder(err)
 	default: // the client went away, so nobody waits for answers
-		c.log.Debug("connection ended", "err", err)
+		c.logger().Debug("connection ended", "err", err)
 		c.abort()
 	}
 }
@@ -96,8 +156,14 @@ const readBuffer = 8 << 10
 
 // read takes requests until the connection ends, in which case it returns why, or until it is told to stop.
 func (c *conn) read(ctx context.Context) error {
-	r := bufio.NewReaderSize(c.net, readBuffer)
+	in := &paced{c: c, stopped: func() bool { return ctx.Err() != nil }}
+	r := bufio.NewReaderSize(in, readBuffer)
 	for {
+		in.idle()
+		if _, err := r.Peek(1); err != nil {
+			return c.readError(ctx, err)
+		}
+		in.begin()
 		// The length is only looked at, to lend a fitting buffer and to hold no buffer while the client is idle.
 		length, err := r.Peek(4)
 		if err != nil {
@@ -106,13 +172,22 @@ func (c *conn) read(ctx context.Context) error {
 		if !c.queue.wait() || c.server.hold.wait(ctx) != nil {
 			return nil
 		}
-		if err := c.readFrame(r, int(binary.BigEndian.Uint32(length))); err != nil {
+		in.begin() // the clock does not count what we made it wait
+		if err := c.readFrame(ctx, r, int(binary.BigEndian.Uint32(length))); err != nil {
 			return c.readError(ctx, err)
 		}
 	}
 }
 
-func (c *conn) readFrame(r io.Reader, size int) error {
+func (c *conn) readFrame(ctx context.Context, r io.Reader, size int) error {
+	if c.needsLogin() {
+		// Nothing is lent to strangers: memory grows with the bytes that came.
+		frame, err := wire.ReadFrame(r, nil, min(c.server.cfg.MaxFrame, maxEarlyFrame))
+		if err != nil {
+			return err
+		}
+		return c.take(ctx, frame)
+	}
 	buf := c.server.frames.get(size)
 	defer c.server.frames.put(buf)
 	frame, err := wire.ReadFrame(r, *buf, c.server.cfg.MaxFrame)
@@ -120,8 +195,14 @@ func (c *conn) readFrame(r io.Reader, size int) error {
 		return err
 	}
 	*buf = frame // it may have grown
+	return c.take(ctx, frame)
+}
+
+// take handles a whole frame.
+func (c *conn) take(ctx context.Context, frame []byte) error {
+	c.frames++
 	c.server.stats.bytesIn.Add(int64(len(frame)) + 4)
-	return c.handle(frame)
+	return c.handle(ctx, frame)
 }
 
 // readError is nil when reading ended because it was told to.
@@ -136,22 +217,31 @@ func (c *conn) readError(ctx context.Context, err error) error {
 var errRefused = errors.New("the request cannot be answered")
 
 // handle takes one request. The frame is borrowed.
-func (c *conn) handle(frame []byte) error {
+func (c *conn) handle(ctx context.Context, frame []byte) error {
 	started := c.server.cfg.Now()
+	if c.login.bare {
+		return c.bareToken(ctx, frame)
+	}
 	h, body, err := wire.ParseRequestHeader(frame)
 	if err != nil {
 		c.server.stats.malformed.Add(1)
-		c.log.Warn("connection closed: a request's header makes no sense", "err", err, "client", c.clientName())
+		c.warn("connection closed: a request's header makes no sense", "err", err)
 		return fmt.Errorf("%w: %w", errRefused, err)
 	}
 	c.server.stats.request(h.Key)
-	if err := c.dispatch(h, body, started); err != nil {
+	if err := c.mayAsk(h); err != nil {
+		return err
+	}
+	if err := c.dispatch(ctx, h, body, started); err != nil {
 		if !errors.Is(err, errRefused) {
 			c.server.stats.malformed.Add(1)
-			c.log.Warn("connection closed: a request's body makes no sense", "api", kmsg.NameForKey(h.Key),
-				"key", h.Key, "version", h.Version, "client", c.clientName(), "client_id", shorten(h.ClientID, 100), "err", err)
+			c.warn("connection closed: a request's body makes no sense", "api", kmsg.NameForKey(h.Key),
+				"key", h.Key, "version", h.Version, "client_id", shorten(h.ClientID, 100), "err", err)
 		}
 		return fmt.Errorf("%w: %w", errRefused, err)
+	}
+	if c.leave != nil {
+		return fmt.Errorf("%w: %w", errRefused, c.leave)
 	}
 	return nil
 }
@@ -176,6 +266,6 @@ func (c *conn) warnOnce(subject, msg string, args ...any) {
 	full := !said && len(c.said) >= 100
 	c.mu.Unlock()
 	if !said && !full {
-		c.log.Warn(msg, append(args, "client", c.clientName())...)
+		c.warn(msg, args...)
 	}
 }

@@ -9,13 +9,15 @@ import (
 
 // The API keys that have a file of their own.
 const (
-	keyProduce         int16 = 0
-	keyFetch           int16 = 1
-	keyMetadata        int16 = 3
-	keyFindCoordinator int16 = 10
-	keyAPIVersions     int16 = 18
-	keyInitProducerID  int16 = 22
-	keyDescribeCluster int16 = 60
+	keyProduce          int16 = 0
+	keyFetch            int16 = 1
+	keyMetadata         int16 = 3
+	keyFindCoordinator  int16 = 10
+	keyAPIVersions      int16 = 18
+	keySASLHandshake    int16 = 17
+	keyInitProducerID   int16 = 22
+	keySASLAuthenticate int16 = 36
+	keyDescribeCluster  int16 = 60
 )
 
 // spoken is what ApiVersions lists; ApiVersions itself is taken in any version.
@@ -29,8 +31,10 @@ var spoken = [...]struct{ key, min, max int16 }{
 	{keyFetch, 4, 11},
 	{keyMetadata, 0, 13},
 	{keyFindCoordinator, 0, 6},
+	{keySASLHandshake, 0, 1},
 	{keyAPIVersions, 0, apiVersionsMax},
 	{keyInitProducerID, 0, 5},
+	{keySASLAuthenticate, 0, 2},
 	{keyDescribeCluster, 0, 2},
 }
 
@@ -59,6 +63,8 @@ func parserOf(key int16) parser {
 		return (*conn).metadata
 	case keyFindCoordinator:
 		return (*conn).findCoordinator
+	case keySASLHandshake:
+		return (*conn).saslHandshake
 	case keyAPIVersions:
 		return (*conn).apiVersions
 	case keyInitProducerID:
@@ -70,9 +76,12 @@ func parserOf(key int16) parser {
 }
 
 // dispatch hands a request to the file of its key. An error closes the connection.
-func (c *conn) dispatch(h header, body []byte, started time.Time) error {
+func (c *conn) dispatch(ctx context.Context, h header, body []byte, started time.Time) error {
 	if h.Key == keyProduce && h.Version >= 0 && h.Version <= produceMax {
 		return c.produce(h, body, started)
+	}
+	if h.Key == keySASLAuthenticate && speaks(h.Key, h.Version) {
+		return c.saslAuthenticate(ctx, h, body)
 	}
 	parse := parserOf(h.Key)
 	if parse == nil || (!speaks(h.Key, h.Version) && h.Key != keyAPIVersions) {

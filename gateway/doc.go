@@ -14,8 +14,14 @@
 // retriable. Reading stops while a connection has too many answers open, while all connections together have too many
 // bytes open, and while Intake.Produce does not return.
 //
+// Who a connection belongs to is shown by a login (sasl.go) or a certificate (tls.go, tlshandshake.go); package auth
+// judges both, and what a user may write is asked of it at every request (allowed.go). Before a login only the requests
+// that a login needs are heard, in small frames. A connection that does not get on is closed (limits.go), one that
+// speaks something else is told so in its own words (strangers.go), and what clients can make us log is bounded
+// (limitslog.go).
+//
 // One file per API key: apiversions.go, metadata.go, produce.go, initproducerid.go, describecluster.go, fetch.go,
-// findcoordinator.go; refuse.go has what is said to all others. Only those seven are parsed, with a reader that checks
+// findcoordinator.go, and sasl.go for two; refuse.go has what is said to all others. Only those nine are parsed, with a reader that checks
 // each length against the bytes that are left; the generated decoders of kmsg loop on counts that the peer chose, so
 // they never see a request.
 //

@@ -191,3 +191,8 @@ func eventually(t testing.TB, what string, is func() bool) {
 
 // logTo is a log whose text is w's. It may be read once the server has ended.
 func logTo(w io.Writer) *slog.Logger { return slog.New(slog.NewTextHandler(w, nil)) }
+
+// debugTo is logTo with everything that is said.
+func debugTo(w io.Writer) *slog.Logger {
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}

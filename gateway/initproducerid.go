@@ -30,6 +30,12 @@ func (c *conn) initProducerID(h header, body []byte) (answer, error) {
 			c.server.stats.refused(r.ErrorCode)
 			return r, nil
 		}
+		if !c.allowsAny() {
+			c.warnOnce("producer id not allowed", "a client may write to no topic, so it gets no producer id: give its user topics in auth.users, if it should")
+			r.ErrorCode = codeClusterNotAllowed
+			c.server.stats.refused(r.ErrorCode)
+			return r, nil
+		}
 		id, err := c.server.intake.NewProducer(ctx)
 		if err != nil {
 			// Kafka's own answer while it cannot make ids; every client asks again.

@@ -71,7 +71,7 @@ func (c *conn) metadata(h header, body []byte) (answer, error) {
 func (c *conn) answerMetadata(ctx context.Context, q metadataRequest) kmsg.Response {
 	s := c.server
 	if q.create {
-		s.createUnknown(ctx, q.names)
+		c.createUnknown(ctx, q.names)
 	}
 	cluster := s.directory.Cluster()
 	r := kmsg.NewPtrMetadataResponse()
@@ -84,7 +84,7 @@ func (c *conn) answerMetadata(ctx context.Context, q metadataRequest) kmsg.Respo
 	switch {
 	case q.all && cluster != nil:
 		for _, name := range slices.Sorted(maps.Keys(cluster.Topics)) {
-			if s.directory.Takes(name) {
+			if s.directory.Takes(name) && c.allows(name) {
 				r.Topics = append(r.Topics, s.describe(cluster.Topics[name]))
 			}
 		}
@@ -97,12 +97,13 @@ func (c *conn) answerMetadata(ctx context.Context, q metadataRequest) kmsg.Respo
 	return r
 }
 
-// createUnknown passes the creation of those topics on that a stream takes and nobody has seen.
-func (s *Server) createUnknown(ctx context.Context, names []string) {
+// createUnknown passes the creation of those topics on that a stream takes, the client may write to and nobody has seen.
+func (c *conn) createUnknown(ctx context.Context, names []string) {
+	s := c.server
 	var unknown []string
 	cluster := s.directory.Cluster()
 	for _, name := range names {
-		if known(cluster, name) == nil && validTopic(name) && s.directory.Takes(name) {
+		if known(cluster, name) == nil && validTopic(name) && s.directory.Takes(name) && c.allows(name) {
 			unknown = append(unknown, name)
 		}
 	}
@@ -137,6 +138,9 @@ func (c *conn) topicByName(cluster *catalog.Cluster, name string, create bool) k
 		code = codeTopicNotAllowed
 		c.warnOnce("topic not taken", "a client asks for a topic that no stream takes: add it to a stream's topics, or let the client use the cluster itself",
 			"topic", name, "direct", s.direct())
+	case !c.allows(name):
+		code = codeTopicNotAllowed
+		c.notAllowed(name)
 	case t != nil:
 		return s.describe(t)
 	case !create && cluster != nil && s.cfg.Now().Sub(cluster.At) <= fresh:
@@ -160,6 +164,11 @@ func (c *conn) topicsByID(cluster *catalog.Cluster, ids []streamdown.ID) []kmsg.
 	out := make([]kmsg.MetadataResponseTopic, 0, len(ids))
 	for _, id := range ids {
 		if t := byID[id]; t != nil && !id.IsZero() && c.server.directory.Takes(t.Name) {
+			if !c.allows(t.Name) {
+				c.server.stats.refused(codeTopicNotAllowed)
+				out = append(out, failedTopic(codeTopicNotAllowed, nil, id)) // an id is no secret, a name may be
+				continue
+			}
 			out = append(out, c.server.describe(t))
 			continue
 		}

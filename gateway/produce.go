@@ -122,6 +122,9 @@ func (c *conn) produce(h header, body []byte, started time.Time) error {
 		if code == 0 && !validTopic(t.name) {
 			code, why = codeInvalidTopic, "a topic's name is 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'"
 		}
+		if code == 0 && !c.allows(t.name) {
+			code, why = codeTopicNotAllowed, c.notAllowed(t.name)
+		}
 		for range t.parts {
 			s := a.slots[i]
 			if code == 0 && h.Version < produceZstd && isZstd(r.parts[i].records) {

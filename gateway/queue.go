@@ -14,6 +14,10 @@ type owed struct {
 	// late works the answer out when its turn has come; it may wait. An error closes the connection in place of an
 	// answer.
 	late func(ctx context.Context) (kmsg.Response, error)
+	// bare stands for late where an answer has a length and no header: a login of long ago.
+	bare func(ctx context.Context) ([]byte, error)
+	// bytes are sent as they are: for who does not speak the protocol.
+	bytes []byte
 }
 
 func (o *owed) ready() bool { return o.produce == nil || o.produce.complete() }
@@ -63,6 +67,13 @@ func (q *queue) add(o owed) {
 	q.n++
 	q.mu.Unlock()
 	q.head.Signal()
+}
+
+// owes reports whether an answer is still to be given.
+func (q *queue) owes() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.n > 0
 }
 
 // wake makes the writer look again at what is first: a Produce was completed.

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/streamdown/streamdown/auth"
 )
 
 // Server serves producers on one listener.
@@ -18,25 +21,30 @@ type Server struct {
 	hold      hold
 	frames    frames
 	creations creations
+	slowdown  auth.Slowdown
+	loud      loud
 
-	advertisedHost string // set by Serve before the first connection
+	credentials    *credentials // set by Serve before the first connection; nil = no TLS
+	advertisedHost string       // set by Serve before the first connection
 	advertisedPort int32
 
 	mu      sync.Mutex // guards the following
 	conns   map[*conn]struct{}
+	from    map[netip.Addr]int // connections by address
 	closing bool
 }
 
 // New returns a server that hands what it takes to in and asks d what exists. It touches nothing.
 func New(cfg Config, in Intake, d Directory) *Server {
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, intake: in, directory: d, conns: map[*conn]struct{}{}, creations: newCreations()}
+	s := &Server{cfg: cfg, intake: in, directory: d, conns: map[*conn]struct{}{}, from: map[netip.Addr]int{}, creations: newCreations()}
 	s.hold.max = cfg.MaxInFlightBytes
 	return s
 }
 
-// ErrNotLoopback is returned by Serve for a listener that others than this machine can reach.
-var ErrNotLoopback = errors.New("there is no authentication yet")
+// ErrNotLoopback is returned by Serve for a listener that others than this machine can reach while not everyone who
+// does has to show who it is.
+var ErrNotLoopback = errors.New("whoever reaches it may write")
 
 // Serve takes connections from l until ctx ends, then closes l, reads no further requests, answers those that are
 // open for at most Config.DrainTime, and returns nil once all its goroutines have ended. It may be called once.
@@ -73,7 +81,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		defer close(drained)
 		stopWork()
 		s.each(func(c *conn) {
-			c.log.Warn("connection closed with open requests: the drain time is over", "client", c.clientName())
+			c.logger().Warn("connection closed with open requests: the drain time is over", "client", c.clientName())
 			c.abort()
 		})
 	})
@@ -92,8 +100,14 @@ func (s *Server) begin(l net.Listener) error {
 		return fmt.Errorf("serve kafka on %s: %w", l.Addr(), err)
 	}
 	tcp, ok := l.Addr().(*net.TCPAddr)
-	if !ok || !tcp.IP.IsLoopback() {
-		return fmt.Errorf("serve kafka on %s: %w, so only loopback is served: listen on 127.0.0.1 or [::1]", l.Addr(), ErrNotLoopback)
+	if everyone := len(s.cfg.SASL) > 0 || s.cfg.TLS != nil && s.cfg.TLS.ClientAuth == ClientCertRequired; !everyone && (!ok || !tcp.IP.IsLoopback()) {
+		return fmt.Errorf("serve kafka on %s: %w: add listen.kafka.sasl or required client certificates, or listen on 127.0.0.1 or [::1]", l.Addr(), ErrNotLoopback)
+	}
+	if s.cfg.TLS != nil {
+		var err error
+		if s.credentials, err = newCredentials(*s.cfg.TLS, s.cfg.Logger, s.cfg.Now); err != nil {
+			return fmt.Errorf("serve kafka on %s: %w", l.Addr(), err)
+		}
 	}
 	advertise := s.cfg.Advertise
 	if advertise == "" {
@@ -148,7 +162,15 @@ func (s *Server) enter(c *conn) bool {
 	if s.closing {
 		return false
 	}
+	if full, same := len(s.conns) >= s.cfg.MaxConnections, s.from[c.addr] >= s.cfg.MaxConnectionsPerAddress; full || same {
+		s.stats.cut(cutTooMany)
+		c.warn("connection not taken: too many are open", "open", len(s.conns), "at_most", s.cfg.MaxConnections,
+			"of_this_address", s.from[c.addr], "at_most_of_one", s.cfg.MaxConnectionsPerAddress,
+			"try", "raise listen.kafka.max_connections or max_connections_per_address")
+		return false
+	}
 	s.conns[c] = struct{}{}
+	s.from[c.addr]++
 	s.stats.accepted.Add(1)
 	return true
 }
@@ -157,6 +179,9 @@ func (s *Server) leave(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conns, c)
+	if s.from[c.addr]--; s.from[c.addr] == 0 {
+		delete(s.from, c.addr)
+	}
 }
 
 // each lets no further connection in and calls f for those that are there.

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"maps"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -18,9 +20,31 @@ type Stats struct {
 	AckLatency  Latency         // from the whole Produce request being read until its turn to be answered
 	// Clients counts the connections open now by software name and version as clients say it, "" for those that did not.
 	// They choose it: not for labels.
-	Clients       map[string]int64
+	Clients map[string]int64
+	// Users counts the connections open now by who they belong to, "" for those that did not say. Names come from the
+	// config and from certificates.
+	Users map[string]int64
+	// Logins counts logins by mechanism and outcome ("ok" or an auth.Reason): both are short lists.
+	Logins map[Login]int64
+	// Cut counts connections that were closed, or not taken, for what they did or did not do, by why.
+	Cut           map[string]int64
 	CreatesFailed int64 // topics that upstream did not create for us
 }
+
+// Login is a way to log in and what came of it.
+type Login struct{ Mechanism, Outcome string }
+
+// Why connections are cut.
+const (
+	cutTooMany    = "too_many_connections"
+	cutHandshake  = "tls_handshake"
+	cutStranger   = "not_kafka"
+	cutNoLogin    = "no_login"
+	cutExpired    = "login_ended"
+	cutIdle       = "idle"
+	cutSlowWriter = "slow_writer"
+	cutSlowReader = "slow_reader"
+)
 
 // OtherKey stands for API keys that the protocol does not have.
 const OtherKey int16 = -1
@@ -59,6 +83,30 @@ type counters struct {
 	refusals  [maxCode + 1]atomic.Int64 // 0 is -1, UNKNOWN_SERVER_ERROR, and what is out of range
 	latency   [17]atomic.Int64
 	latencyNs atomic.Int64
+
+	mu     sync.Mutex // guards the following
+	logins map[Login]int64
+	cuts   map[string]int64
+}
+
+// login counts a login. Both words are of short lists.
+func (c *counters) login(mechanism, outcome string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.logins == nil {
+		c.logins = map[Login]int64{}
+	}
+	c.logins[Login{mechanism, outcome}]++
+}
+
+// cut counts a connection that was closed or not taken.
+func (c *counters) cut(why string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.cuts == nil {
+		c.cuts = map[string]int64{}
+	}
+	c.cuts[why]++
 }
 
 func (c *counters) request(key int16) {
@@ -91,6 +139,7 @@ func (s *Server) Stats() Stats {
 		Accepted: c.accepted.Load(), Malformed: c.malformed.Load(), BytesIn: c.bytesIn.Load(),
 		OpenBytes: s.hold.bytes(), HeldReads: s.hold.waits.Load(), CreatesFailed: c.createsFailed.Load(),
 		Requests: map[int16]int64{}, Refusals: map[int16]int64{}, Clients: map[string]int64{},
+		Users: map[string]int64{}, Logins: map[Login]int64{}, Cut: map[string]int64{},
 		AckLatency: Latency{Bounds: latencyBounds, Counts: make([]int64, len(c.latency)), Sum: time.Duration(c.latencyNs.Load())},
 	}
 	for i := range c.requests {
@@ -114,11 +163,16 @@ func (s *Server) Stats() Stats {
 	for i := range c.latency {
 		st.AckLatency.Counts[i] = c.latency[i].Load()
 	}
+	c.mu.Lock()
+	maps.Copy(st.Logins, c.logins)
+	maps.Copy(st.Cut, c.cuts)
+	c.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	st.Connections = int64(len(s.conns))
 	for conn := range s.conns {
 		st.Clients[conn.clientName()]++
+		st.Users[conn.user()]++
 	}
 	return st
 }

@@ -38,7 +38,7 @@ func (c *conn) write(work context.Context) {
 			out = emptied(out)
 		}
 		if errors.Is(err, errClose) {
-			c.log.Debug("connection closed", "err", err)
+			c.logger().Debug("connection closed", "err", err)
 			c.linger()
 			return
 		}
@@ -59,11 +59,21 @@ func (c *conn) answer(work context.Context, o owed, dst []byte) ([]byte, error) 
 	if o.produce != nil {
 		return c.settle(o.produce, dst)
 	}
+	if o.bytes != nil {
+		return append(dst, o.bytes...), nil
+	}
 	// Working it out may take a while, and what is ready must not wait for it.
 	if err := c.flush(dst); err != nil {
 		return nil, err
 	}
 	dst = emptied(dst)
+	if o.bare != nil {
+		token, err := o.bare(work)
+		if err != nil {
+			return dst, err
+		}
+		return append(binary.BigEndian.AppendUint32(dst, uint32(len(token))), token...), nil
+	}
 	r, err := o.late(work)
 	if err != nil {
 		return dst, err
@@ -108,10 +118,10 @@ func emptied(b []byte) []byte {
 
 func (c *conn) lost(err error) {
 	if timeout := net.Error(nil); errors.As(err, &timeout) && timeout.Timeout() {
-		c.log.Warn("connection closed: the client does not read its answers", "waited", c.server.cfg.WriteTimeout,
-			"client", c.clientName())
+		c.server.stats.cut(cutSlowReader)
+		c.warn("connection closed: the client does not read its answers", "waited", c.server.cfg.WriteTimeout)
 	} else {
-		c.log.Debug("connection lost", "err", err)
+		c.logger().Debug("connection lost", "err", err)
 	}
 	c.abort()
 }

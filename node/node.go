@@ -19,6 +19,7 @@ import (
 	"github.com/streamdown/streamdown/delivery"
 	"github.com/streamdown/streamdown/forward"
 	"github.com/streamdown/streamdown/gateway"
+	"github.com/streamdown/streamdown/httpin"
 	"github.com/streamdown/streamdown/ingest"
 	"github.com/streamdown/streamdown/wal"
 )
@@ -47,6 +48,7 @@ type Node struct {
 	target    *kafkaTarget
 	system    *config.System
 	gateway   *gateway.Server
+	door      *httpin.Door
 	forwarder *forward.Forwarder
 	scrubber  *wal.Scrubber // nil if that is off
 	// What the books counted while the log was opened does not count as accepted or confirmed by this process.
@@ -79,9 +81,10 @@ func Open(opt Options) (n *Node, err error) {
 			return nil, fmt.Errorf("data.refuge: %s is not a directory: mount its disk, or make it: mkdir -m 700 %s", refuge, refuge)
 		}
 	}
+	receipts := httpin.NewReceipts(n.intake, n.book)
 	n.wal, n.recovery, err = wal.Open(wal.Config{
 		Dir: n.cfg.Data.Dir, MaxSize: int64(n.cfg.Data.MaxSize), Refuge: n.cfg.Data.Refuge, Logger: n.log,
-		Books: []wal.Book{n.book, n.intake, n.catalog},
+		Books: []wal.Book{n.book, receipts, n.catalog},
 	})
 	if err != nil {
 		return nil, err
@@ -99,7 +102,7 @@ func Open(opt Options) (n *Node, err error) {
 	n.catalog.Remember()
 	client, err := kafka.New(kafka.Config{
 		Bootstrap: n.system.Kafka.Bootstrap, ClientID: n.system.Kafka.ClientID, RequestTimeout: n.system.Kafka.RequestTimeout,
-		ProduceTimeout: n.patience() * 2 / 3, Logger: n.log,
+		Credentials: n.system.Kafka.Security, ProduceTimeout: n.patience() * 2 / 3, Logger: n.log,
 	})
 	if err != nil {
 		return nil, err
@@ -116,6 +119,14 @@ func Open(opt Options) (n *Node, err error) {
 	if rate := n.cfg.Data.Scrub; rate > 0 {
 		n.scrubber = wal.NewScrubber(n.wal, wal.ScrubConfig{Rate: int64(rate), Watermark: n.book.Watermark})
 	}
+	door := httpin.Config{MaxBody: int64(n.cfg.Listen.HTTP.MaxBody), LogID: n.wal.ID, Logger: n.log}
+	if n.door, err = httpin.New(door, n.intake, &directory{catalog: n.catalog, target: n.target, takes: n.takes}, receipts); err != nil {
+		return nil, err
+	}
+	who, err := n.authority()
+	if err != nil {
+		return nil, err
+	}
 	if n.kafkaL, err = net.Listen("tcp", n.cfg.Listen.Kafka.Address); err != nil {
 		return nil, fmt.Errorf("listen.kafka: %w; is another process on that port?", err)
 	}
@@ -123,7 +134,7 @@ func Open(opt Options) (n *Node, err error) {
 		_ = n.kafkaL.Close()
 		return nil, fmt.Errorf("listen.http: %w; is another process on that port?", err)
 	}
-	n.gateway = gateway.New(gateway.Config{Advertise: n.advertise(), Logger: n.log}, n.intake,
+	n.gateway = gateway.New(n.gatewayConfig(who), n.intake,
 		&directory{catalog: n.catalog, target: n.target, takes: n.takes})
 	return n, nil
 }
@@ -211,7 +222,7 @@ func (n *Node) Run(ctx context.Context) (left int64, err error) {
 	if n.scrubber != nil {
 		back.Go(func() error { return n.scrubber.Run(ctx) })
 	}
-	page := api.Server(api.Handler(n.Status, n, n.log), n.log)
+	page := api.Server(n.pages(), n.log)
 	back.Go(func() error {
 		if err := page.Serve(n.httpL); !errors.Is(err, http.ErrServerClosed) {
 			return fmt.Errorf("http listener: %w", err)
@@ -223,9 +234,29 @@ func (n *Node) Run(ctx context.Context) (left int64, err error) {
 	n.drain(ctx)
 	left = n.backlog()
 	stopForwarding()
-	err = errors.Join(err, page.Close(), back.Wait())
+	err = errors.Join(err, closePages(ctx, page), back.Wait())
 	n.target.Close()
 	return left, errors.Join(err, n.wal.Close())
+}
+
+// pages is all that the HTTP port serves.
+func (n *Node) pages() http.Handler {
+	mux := http.NewServeMux()
+	n.door.Mount(mux)
+	mux.Handle("/", api.Handler(n.Status, n, n.log))
+	return mux
+}
+
+// answerFor is how long a stopping process waits for requests under way, which find the intake closed.
+const answerFor = 2 * time.Second
+
+func closePages(ctx context.Context, page *http.Server) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), answerFor)
+	defer cancel()
+	if page.Shutdown(ctx) == nil {
+		return nil
+	}
+	return page.Close()
 }
 
 // quiet is how long a stopping process waits for a sign that the target still confirms.

@@ -22,7 +22,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // cluster starts an embedded broker that speaks the real protocol; it is not a Kafka.
-func cluster(t *testing.T, dir string, ports ...int) *kfake.Cluster {
+func cluster(t testing.TB, dir string, ports ...int) *kfake.Cluster {
 	t.Helper()
 	opts := []kfake.Opt{kfake.NumBrokers(1), kfake.DataDir(dir), kfake.DefaultNumPartitions(3), kfake.AllowAutoTopicCreation(), kfake.SeedTopics(3, "orders")}
 	if len(ports) > 0 {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -31,7 +32,7 @@ func (n *Node) Status(ctx context.Context) api.Status {
 			Name: n.system.Name, Bootstrap: n.system.Kafka.Bootstrap, Breaker: fw.Breaker.String(),
 			BreakerSince: api.Known(fw.BreakerSince.UTC()), BreakerWhy: fw.BreakerWhy, LookedAt: api.Known(fw.LookedAt.UTC()),
 		},
-		Log: n.logStatus(&fw), Gateway: n.gatewayStatus(),
+		Log: n.logStatus(&fw), Gateway: n.gatewayStatus(), HTTP: n.httpStatus(),
 		Forward: api.Forward{
 			BatchesSent: fw.Sent, Scans: fw.Scans, Answers: map[string]uint64{}, ReadAheadBytes: int64(fw.ReadAhead),
 		},
@@ -129,7 +130,7 @@ func (n *Node) gatewayStatus() api.Gateway {
 	g := api.Gateway{
 		Connections: st.Connections, Accepted: uint64(st.Accepted), Malformed: uint64(st.Malformed), BytesIn: uint64(st.BytesIn),
 		OpenBytes: st.OpenBytes, HeldReads: uint64(st.HeldReads), HeldReplies: in.Held, Clients: st.Clients,
-		Requests: map[string]uint64{}, Refusals: map[string]uint64{},
+		Requests: map[string]uint64{}, Refusals: map[string]uint64{}, Users: st.Users, Cut: map[string]uint64{},
 		AckLatency: api.Histogram{Sum: st.AckLatency.Sum.Seconds()},
 	}
 	for key, count := range st.Requests {
@@ -145,6 +146,15 @@ func (n *Node) gatewayStatus() api.Gateway {
 			name = e.Message
 		}
 		g.Refusals[name] += uint64(count)
+	}
+	for l, count := range st.Logins {
+		g.Logins = append(g.Logins, api.Login{Mechanism: l.Mechanism, Outcome: l.Outcome, Count: uint64(count)})
+	}
+	slices.SortFunc(g.Logins, func(a, b api.Login) int {
+		return cmp.Or(strings.Compare(a.Mechanism, b.Mechanism), strings.Compare(a.Outcome, b.Outcome))
+	})
+	for why, count := range st.Cut {
+		g.Cut[why] = uint64(count)
 	}
 	for _, b := range st.AckLatency.Bounds {
 		g.AckLatency.Bounds = append(g.AckLatency.Bounds, b.Seconds())

@@ -112,6 +112,10 @@ func (o *options) load(log *slog.Logger) (*config.Config, error) {
 		return nil, &exitError{code: exitConfig, err: findings.Err()}
 	}
 	for _, f := range findings {
+		if f.Severity == config.Note { // config lint shows them
+			log.Debug("config", "finding", f.String())
+			continue
+		}
 		log.Warn("config", "finding", f.String())
 	}
 	return c, nil

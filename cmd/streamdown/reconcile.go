@@ -73,7 +73,9 @@ func compare(ctx context.Context, o *options, dir string, k *config.Kafka, only 
 		return nil, err
 	}
 	defer log.Close()
-	client, err := kafka.New(kafka.Config{Bootstrap: k.Bootstrap, ClientID: k.ClientID, RequestTimeout: k.RequestTimeout})
+	client, err := kafka.New(kafka.Config{
+		Bootstrap: k.Bootstrap, ClientID: k.ClientID, RequestTimeout: k.RequestTimeout, Credentials: k.Security,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -109,6 +111,9 @@ func onlySystem(cfg *config.Config) (*config.System, error) {
 
 // notCompared tells a cluster that does not answer from everything else that stood in the way.
 func notCompared(err error, s *config.System) error {
+	if kafka.CauseOf(err) != 0 {
+		return &exitError{code: exitUnreachable, err: err, try: fmt.Sprintf("to change what it names, in systems.%s.kafka of the config or at the cluster", s.Name)}
+	}
 	if kafka.TroubleOf(err) != 0 || errors.Is(err, context.DeadlineExceeded) {
 		return &exitError{code: exitUnreachable, err: err, try: fmt.Sprintf("again when %s answers; its bootstrap.servers are %v", s.Name, s.Kafka.Bootstrap)}
 	}

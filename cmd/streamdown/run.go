@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/streamdown/streamdown/config"
 	"github.com/streamdown/streamdown/node"
 	"github.com/streamdown/streamdown/vfs"
 )
@@ -73,7 +74,7 @@ func run(ctx context.Context, o *options, log *slog.Logger) error {
 	for _, d := range rec.Damage {
 		log.Error("the log is damaged; the rest is delivered", "err", d)
 	}
-	log.Info("serving on loopback only: there are no logins and no TLS yet", "kafka", n.KafkaAddr(), "http", n.HTTPAddr(), "version", build())
+	log.Info(welcome(cfg), "kafka", n.KafkaAddr(), "http", n.HTTPAddr(), "version", build())
 	left, err := n.Run(ctx)
 	if err != nil {
 		return err
@@ -84,4 +85,20 @@ func run(ctx context.Context, o *options, log *slog.Logger) error {
 	}
 	log.Info("stopped; all is confirmed", "left", left)
 	return nil
+}
+
+// welcome says in one line who may come in.
+func welcome(cfg *config.Config) string {
+	k := &cfg.Listen.Kafka
+	how := "serving"
+	if k.TLS != nil {
+		how += " with TLS"
+	}
+	switch {
+	case len(k.SASL.Mechanisms) > 0:
+		return how + "; producers log in"
+	case k.TLS != nil && k.TLS.ClientAuth == config.ClientRequired:
+		return how + "; producers show a certificate"
+	}
+	return how + " on loopback; producers do not log in"
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/streamdown/streamdown/api"
@@ -118,7 +120,11 @@ func logLine(s *api.Status) string {
 
 func clients(s *api.Status) string {
 	g := &s.Gateway
-	text := fmt.Sprintf("%s, ack p50 %s p99 %s", count(g.Connections, "connection"), seconds(g.AckP50), seconds(g.AckP99))
+	text := count(g.Connections, "connection")
+	if users := len(g.Users); users > 0 && (users > 1 || g.Users[""] == 0) {
+		text += " " + ofUsers(g.Users)
+	}
+	text += fmt.Sprintf(", ack p50 %s p99 %s", seconds(g.AckP50), seconds(g.AckP99))
 	var refused uint64
 	for _, n := range g.Refusals {
 		refused += n
@@ -127,6 +133,31 @@ func clients(s *api.Status) string {
 		text += "; " + count(refused, "refusal")
 	}
 	return text
+}
+
+// maxNamed is how many users a line names.
+const maxNamed = 5
+
+// ofUsers names those with the most connections.
+func ofUsers(users map[string]int64) string {
+	names := make([]string, 0, len(users))
+	for name := range users {
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return cmp.Or(cmp.Compare(users[b], users[a]), strings.Compare(a, b)) })
+	var parts []string
+	for _, name := range names[:min(len(names), maxNamed)] {
+		parts = append(parts, fmt.Sprintf("%s %d", plain(name), users[name]))
+	}
+	if more := len(names) - maxNamed; more > 0 {
+		parts = append(parts, fmt.Sprintf("%d more users", more))
+	}
+	if n := users[""]; n > 0 {
+		parts = append(parts, fmt.Sprintf("not logged in %d", n))
+	}
+	return "(" + strings.Join(parts, ", ") + ")"
 }
 
 func stopped(s *api.Status) (n int) {

@@ -16,7 +16,8 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
  *
  * Arguments are key=value: bootstrap, topic, producer (id of partition 0; partition p uses producer + p), incarnation,
  * size (bytes), idempotent (true/false), acks (all, 1, 0), inflight (requests per connection), compression, and
- * target.N (hash of partition N, hex).
+ * target.N (hash of partition N, hex). What begins with conf. is a setting of the producer that comes after the program's
+ * own and wins.
  *
  * Standard input grants: "G partition from to" has the records from..to-1 of that partition sent, in that order. The
  * granter has told the checker of them before: a record must never be readable before it was declared. The end of the
@@ -45,6 +46,12 @@ public class Load {
         conf.put(ProducerConfig.MAX_BLOCK_MS_CONFIG, Long.MAX_VALUE);
         conf.put(ProducerConfig.KEY_SERIALIZER_CLASS_CONFIG, ByteArraySerializer.class.getName());
         conf.put(ProducerConfig.VALUE_SERIALIZER_CLASS_CONFIG, ByteArraySerializer.class.getName());
+
+        arg.forEach((key, value) -> {
+            if (key.startsWith("conf.")) {
+                conf.put(key.substring("conf.".length()), value);
+            }
+        });
 
         String topic = arg.get("topic");
         long producer = Long.parseLong(arg.get("producer"));

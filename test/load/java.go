@@ -42,6 +42,9 @@ func startJava(s Spec, t *tally) (sender, error) {
 	for p := range s.Partitions {
 		args = append(args, fmt.Sprintf("target.%d=%x", p, s.target(p)))
 	}
+	for key, value := range s.Properties {
+		args = append(args, "conf."+key+"="+value)
+	}
 	j := &java{tally: t}
 	var err error
 	j.proc, err = process.Start(process.Options{

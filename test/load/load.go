@@ -59,6 +59,9 @@ type Spec struct {
 	// Stop ends the sending when it is closed; what was sent is waited for. Nil = Records ends it.
 	Stop <-chan struct{}
 
+	// Properties are further settings of the client in its own words, such as sasl.jaas.config. Java only.
+	Properties map[string]string
+
 	Dir       string // for the logs of the clients
 	Classpath string // of Kafka's Java client, for Java
 	Journal   Journal
@@ -78,6 +81,8 @@ func (s *Spec) setDefaults() error {
 	switch {
 	case s.Bootstrap == "" || s.Topic == "" || s.Dir == "" || s.Journal == nil || s.Partitions < 1:
 		return errors.New("load: Bootstrap, Topic, Partitions, Dir and Journal are required")
+	case len(s.Properties) > 0 && s.Client != Java:
+		return errors.New("load: only the Java client takes properties")
 	case s.Size < MinSize:
 		return fmt.Errorf("load: records of %d bytes; at least %d", s.Size, MinSize)
 	case s.Records == 0 && s.Stop == nil:
