@@ -23,6 +23,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
+	"strings"
 	"time"
 )
 
@@ -61,12 +62,13 @@ func main() {
 	seed := flag.Uint64("seed", 1, "seed of the first run; the others follow")
 	procs := flag.Int("procs", runtime.NumCPU(), "processes")
 	most := flag.Int64("plants", 200_000, "crashes within which a plant must be caught; 0 = plant nothing")
+	only := flag.String("only", "", "only plants with this in their names, and nothing else")
 	out := flag.String("o", "", "file that is to hold the result so far, while it grows; empty = none")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	r := &result{Seed: *seed, out: *out, began: time.Now()}
-	err := all(ctx, r, *n, max(*procs, 1), *most)
+	err := all(ctx, r, *n, max(*procs, 1), *most, *only)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "crashsim:", err)
 		stop()
@@ -83,7 +85,7 @@ func main() {
 	}
 }
 
-func all(ctx context.Context, r *result, n int64, procs int, most int64) error {
+func all(ctx context.Context, r *result, n int64, procs int, most int64, only string) error {
 	dir, err := os.MkdirTemp("", "crashsim")
 	if err != nil {
 		return err
@@ -94,6 +96,26 @@ func all(ctx context.Context, r *result, n int64, procs int, most int64) error {
 		return err
 	}
 	r.began = time.Now()
+	if only == "" {
+		if err := sane(ctx, sound, r, n, procs, most); err != nil || most <= 0 {
+			return err
+		}
+	}
+	for i := range plants {
+		if !strings.Contains(plants[i].name, only) {
+			continue
+		}
+		r.save()
+		if err := try(ctx, dir, &plants[i], r, most); err != nil {
+			return err
+		}
+	}
+	r.save()
+	return nil
+}
+
+// sane runs what is about the log as it is, and the plants at its seams.
+func sane(ctx context.Context, sound string, r *result, n int64, procs int, most int64) error {
 	if err := crash(ctx, sound, r, n, procs); err != nil {
 		return err
 	}
@@ -104,15 +126,5 @@ func all(ctx context.Context, r *result, n int64, procs int, most int64) error {
 	if most <= 0 {
 		return nil
 	}
-	if err := seams(ctx, sound, r); err != nil {
-		return err
-	}
-	for i := range plants {
-		r.save()
-		if err := try(ctx, dir, &plants[i], r, most); err != nil {
-			return err
-		}
-	}
-	r.save()
-	return nil
+	return seams(ctx, sound, r)
 }

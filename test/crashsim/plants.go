@@ -68,7 +68,7 @@ var plants = []plant{
 	{"the reserve is used twice", "spare.go", []edit{{"	*from = (*from)[:n-1]", "	if from != &l.reserves {\n		*from = (*from)[:n-1]\n	}"}}},
 	{"the reserve is not made", "spare.go", []edit{{"		if n == maxReserves {", "		if n <= maxReserves {"}}},
 	{"a full disk is full for ever", "spare.go", []edit{{"free < uint64(2*l.reserveSize())", "free > 0"}}},
-	{"the log never comes home", "spare.go", []edit{{"	if !l.refuge.main(now) {", "	if l.refuge.main(now) {"}}},
+	{"the log never comes home", "spare.go", []edit{{"	if !l.refuge.main(now) {", "	if !now.IsZero() {"}}},
 	{"a released segment of the refuge is kept for the first directory", "spare.go", []edit{{"if !s.sealed || !s.inDir(l.cfg.Dir) {", "if !s.sealed {"}}},
 
 	{"the refuge is believed before it is durable", "refuge.go", []edit{{"if man == nil || man.Refuge != dir || err != nil || home != l.cfg.Dir {", "if mark.IsZero() {"}}},
