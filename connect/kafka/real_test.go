@@ -49,7 +49,7 @@ func (p place) scan(pid int64) ScanRequest { return ScanRequest{p.tp, p.id, p.ep
 // realTopic creates a topic of one partition.
 func realTopic(t *testing.T, c *Client, name string, config map[string]string) place {
 	t.Helper()
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 2*time.Minute)
 	req := kmsg.NewPtrCreateTopicsRequest()
 	rt := kmsg.NewCreateTopicsRequestTopic()
 	rt.Topic, rt.NumPartitions, rt.ReplicationFactor = name, 1, 1
@@ -75,7 +75,7 @@ func realTopic(t *testing.T, c *Client, name string, config map[string]string) p
 // realPlace waits until a topic has a leader.
 func realPlace(t *testing.T, c *Client, name string) place {
 	t.Helper()
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 2*time.Minute)
 	for p := (pause{}); ; {
 		tp := streamdown.TopicPartition{Topic: name}
 		cl, err := c.Look(ctx, []string{name})
@@ -100,7 +100,7 @@ func unique(name string) string { return fmt.Sprintf("%s-%d", name, time.Now().U
 
 func newPID(t *testing.T, c *Client) int64 {
 	t.Helper()
-	pid, epoch, err := c.NewProducerID(within(t, 30*time.Second))
+	pid, epoch, err := c.NewProducerID(within(t, 2*time.Minute))
 	if err != nil || epoch != 0 {
 		t.Fatal(pid, epoch, err)
 	}
@@ -110,7 +110,7 @@ func newPID(t *testing.T, c *Client) int64 {
 func TestRealAskTellsWhatIsHeld(t *testing.T) {
 	c := realClient(t)
 	p, pid := realTopic(t, c, unique("ask"), nil), newPID(t, c)
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 2*time.Minute)
 	if held, err := c.Ask(ctx, p.node, p.tp, pid); err != nil || held.Known {
 		t.Fatalf("before: %+v, %v", held, err)
 	}
@@ -163,7 +163,7 @@ func TestRealAppendPath(t *testing.T) {
 			t.Errorf("%s: %+v", tt.name, a)
 		}
 	}
-	got, err := c.Scan(within(t, 30*time.Second), p.node, p.scan(pid))
+	got, err := c.Scan(within(t, 2*time.Minute), p.node, p.scan(pid))
 	if err != nil || got.End != 20 || len(got.Batches) != 4 {
 		t.Errorf("scan: %+v, %v", got, err)
 	}
@@ -193,7 +193,7 @@ func TestRealEveryProduceVersion(t *testing.T) {
 	c := realClient(t)
 	p, pid := realTopic(t, c, unique("versions"), nil), newPID(t, c)
 	q := realTopic(t, c, unique("versions-other"), nil)
-	ctx := within(t, 60*time.Second)
+	ctx := within(t, 2*time.Minute)
 	for v := int16(produceLeast); v <= produceMost; v++ {
 		replies := make(ear, 1)
 		pipe, err := c.Dial(ctx, p.node, 1, replies.onReply)
@@ -221,7 +221,7 @@ func TestRealEveryProduceVersion(t *testing.T) {
 
 func TestRealTopicCreatedAnewIsRefused(t *testing.T) {
 	c := realClient(t)
-	name, ctx := unique("anew"), within(t, 60*time.Second)
+	name, ctx := unique("anew"), within(t, 2*time.Minute)
 	old, pid := realTopic(t, c, name, nil), newPID(t, c)
 	if a := deliver(t, c, old.node, old.parcel(t, pid, 0, 0, 5))[0]; a.Class != sink.OK {
 		t.Fatal(a)
@@ -257,7 +257,7 @@ func TestRealTopicCreatedAnewIsRefused(t *testing.T) {
 func TestRealScanAndWalk(t *testing.T) {
 	c := realClient(t)
 	p, pid := realTopic(t, c, unique("scan"), nil), newPID(t, c)
-	ctx := within(t, 60*time.Second)
+	ctx := within(t, 2*time.Minute)
 	if got, err := c.Scan(ctx, p.node, p.scan(pid)); err != nil || got.End != 0 || got.LogStart != 0 {
 		t.Errorf("empty: %+v, %v", got, err)
 	}
@@ -319,7 +319,7 @@ func TestRealScanAndWalk(t *testing.T) {
 
 func TestRealSettings(t *testing.T) {
 	c := realClient(t)
-	ctx := within(t, 30*time.Second)
+	ctx := within(t, 2*time.Minute)
 	plain := realTopic(t, c, unique("plain"), nil)
 	special := realTopic(t, c, unique("special"), map[string]string{
 		"cleanup.policy": "compact,delete", "message.timestamp.type": "LogAppendTime", "retention.ms": "-1", "compression.type": "zstd", "max.message.bytes": "2000000",
@@ -347,7 +347,7 @@ func TestRealSettings(t *testing.T) {
 
 func TestRealAutoCreationIsPassedOn(t *testing.T) {
 	c := realClient(t)
-	name, ctx := unique("auto"), within(t, 30*time.Second)
+	name, ctx := unique("auto"), within(t, 2*time.Minute)
 	if cl, err := c.Look(ctx, []string{name}); err != nil || cl.Topics[name].Err != codeUnknownTopicOrPartition {
 		t.Fatalf("%+v, %v", cl, err)
 	}

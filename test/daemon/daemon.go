@@ -50,6 +50,9 @@ type Options struct {
 	Dir      string // for the data, the configuration and the output; made when missing
 	Upstream string // host:port of the Kafka behind
 	Acks     string // remote (empty) or wal
+	Listen   string // more of listen.kafka, such as "tls: { cert: /a, key: /b }"
+	More     string // more sections of the configuration, such as auth
+	Env      []string
 	Log      *slog.Logger
 }
 
@@ -58,6 +61,7 @@ type Options struct {
 type Daemon struct {
 	binary         string
 	dir            string
+	env            []string
 	port, httpPort int
 	log            *slog.Logger
 
@@ -68,7 +72,7 @@ type Daemon struct {
 // Start writes the configuration and runs a gateway; it returns once the gateway is ready. The gateway lives until
 // Kill or Stop, or until the test process ends; ctx bounds the start only.
 func Start(ctx context.Context, o Options) (*Daemon, error) {
-	d := &Daemon{binary: o.Binary, log: o.Log}
+	d := &Daemon{binary: o.Binary, env: o.Env, log: o.Log}
 	if d.log == nil {
 		d.log = slog.New(slog.DiscardHandler)
 	}
@@ -97,16 +101,20 @@ func (d *Daemon) config(o Options) string {
 	if acks == "" {
 		acks = "remote"
 	}
+	listen := o.Listen
+	if listen != "" {
+		listen = ", " + listen
+	}
 	return fmt.Sprintf(`version: 1
 listen:
-  kafka: { address: %q }
+  kafka: { address: %q%s }
   http: { address: %q }
 data: { dir: %q }
 systems:
   primary: { kafka: { bootstrap.servers: %q } }
 streams:
   - { name: all, topics: ["*"], to: primary, acks: %s }
-`, d.Addr(), fmt.Sprintf("127.0.0.1:%d", d.httpPort), d.path("data"), o.Upstream, acks)
+%s`, d.Addr(), listen, fmt.Sprintf("127.0.0.1:%d", d.httpPort), d.path("data"), o.Upstream, acks, o.More)
 }
 
 // Addr is where producers reach the gateway, "127.0.0.1:port"; the same after every Restart.
@@ -162,7 +170,7 @@ func (d *Daemon) Restart(ctx context.Context) error {
 	}
 	began := time.Now()
 	p, err := process.Start(process.Options{
-		Path: d.binary, Args: []string{"run", "-c", d.Config()}, Dir: d.dir, Log: d.Output(),
+		Path: d.binary, Args: []string{"run", "-c", d.Config()}, Dir: d.dir, Env: d.env, Log: d.Output(),
 	})
 	if err != nil {
 		return fmt.Errorf("start streamdown: %w", err)
@@ -185,9 +193,9 @@ func (d *Daemon) path(name string) string { return filepath.Join(d.dir, name) }
 
 // ready waits until the page says 200.
 func ready(ctx context.Context, url string, p *process.Process) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	client := &http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {

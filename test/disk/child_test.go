@@ -45,7 +45,7 @@ func child(dir string) int {
 		fmt.Fprintln(os.Stderr, err)
 		return 2
 	}
-	patience := 10 * time.Second
+	patience := time.Minute
 	if s := os.Getenv(fileLimit); s != "" {
 		patience = 200 * time.Millisecond // a few tries
 		n, err := strconv.ParseUint(s, 10, 64)

@@ -136,7 +136,7 @@ func TestADiskThatBecomesReadOnly(t *testing.T) {
 					t.Error("the log does not say that it is in its refuge")
 				}
 			} else {
-				w.until(10*time.Second, "it says why it holds", func(s wal.Stats) bool { return strings.Contains(s.Stuck, "read-only") })
+				w.until(time.Minute, "it says why it holds", func(s wal.Stats) bool { return strings.Contains(s.Stuck, "read-only") })
 				if w.c.last.Load() != before {
 					t.Errorf("%d entries were acknowledged on a read-only disk", w.c.last.Load()-before)
 				}
@@ -162,7 +162,7 @@ func TestADiskThatBecomesReadOnly(t *testing.T) {
 			}
 			w = begin(t, cfg)
 			w.put()
-			if !w.acked(10*time.Second) || !w.log.Stats().Refuge.IsZero() {
+			if !w.acked(time.Minute) || !w.log.Stats().Refuge.IsZero() {
 				t.Errorf("after a mount: %+v", w.log.Stats())
 			}
 			if err := w.log.Close(); err != nil {
@@ -201,7 +201,7 @@ func TestADiskThatHangs(t *testing.T) {
 			})
 			defer melt()
 			w.put()
-			w.until(10*time.Second, "it says that it waits", func(s wal.Stats) bool { return s.Waiting > 300*time.Millisecond })
+			w.until(time.Minute, "it says that it waits", func(s wal.Stats) bool { return s.Waiting > 300*time.Millisecond })
 			if w.c.last.Load() == w.n {
 				t.Error("an entry was acknowledged on a frozen disk")
 			}
@@ -234,7 +234,7 @@ func TestADiskThatIsFull(t *testing.T) {
 			if !w.acked(10 * time.Second) {
 				t.Fatal(w.log.Stats().Stuck)
 			}
-			w.until(10*time.Second, "the reserve is made", func(wal.Stats) bool {
+			w.until(time.Minute, "the reserve is made", func(wal.Stats) bool {
 				names, _ := filepath.Glob(filepath.Join(dir, "reserve-*"))
 				return len(names) == 3
 			})
@@ -265,7 +265,7 @@ func TestADiskThatIsFull(t *testing.T) {
 				t.Fatal(err)
 			}
 			began := time.Now()
-			w.until(30*time.Second, "there is room again", func(s wal.Stats) bool { return s.Full == "" })
+			w.until(time.Minute, "there is room again", func(s wal.Stats) bool { return s.Full == "" })
 			if _, err := w.log.Append(&wal.Entry{Kind: wal.KindBatch, Count: 1, Body: body}); err != nil {
 				t.Error(err)
 			}

@@ -30,7 +30,7 @@ import (
 // Kafka there and with Kafka away until the gateway was started twice; and runs two gateways on copies side by side.
 // Nothing that was acked since is lost, doubled or out of order; what the disk lost is still at Kafka; both are told.
 func TestARolledBackDirectoryLosesNothingNew(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
 	defer cancel()
 	r := newRollback(ctx, t)
 
