@@ -9,13 +9,36 @@ import (
 // redacted is what a secret looks like everywhere.
 const redacted = "<redacted>"
 
-// Secret is text that no log, error, page or dump may show: every way of formatting it gives "<redacted>", and only a
-// conversion to string gives the text. An empty one is shown as empty, so that a missing password can be told.
-type Secret string
+// Secret is text that no log, error, page or dump may show: every way of formatting it gives "<redacted>", and only Reveal
+// gives the text. An empty one, the zero value, is shown as empty, so that a missing password can be told. Two of them are
+// compared by what they reveal, not with ==.
+//
+// The text is behind a pointer because fmt prints the fields of a struct that are not exported without calling their
+// methods. It never follows a pointer to a string.
+type Secret struct{ text *string }
+
+// NewSecret hides text.
+func NewSecret(text string) Secret {
+	if text == "" {
+		return Secret{}
+	}
+	return Secret{&text}
+}
+
+// Reveal gives the text away.
+func (s Secret) Reveal() string {
+	if s.text == nil {
+		return ""
+	}
+	return *s.text
+}
+
+// IsZero reports whether there is no text.
+func (s Secret) IsZero() bool { return s.text == nil }
 
 // String does not give the text away.
 func (s Secret) String() string {
-	if s == "" {
+	if s.IsZero() {
 		return ""
 	}
 	return redacted

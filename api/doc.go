@@ -5,15 +5,21 @@
 // waits: when those are down is when the answers are wanted (decision 16). What is not known is null and has no sample;
 // it is never 0 and never healthy.
 //
-//	GET  /healthz    the process lives
-//	GET  /readyz     it can ack: 200, or 503 with the reason; says nothing about Kafka
-//	GET  /metrics    Prometheus
-//	GET  /v1/status  Status as JSON
-//	POST /v1/hold    {"target": "*" or "topic" or "topic/partition", "reason": "why"}
-//	POST /v1/resume  {"target": the same}
+//	GET  /healthz       the process lives
+//	GET  /readyz        it can ack: 200, or 503 with the reason; says nothing about Kafka
+//	GET  /metrics       Prometheus
+//	GET  /v1/status     Status as JSON
+//	GET  /v1/config     the config in effect, without secrets
+//	POST /v1/hold       {"target": "*" or "topic" or "topic/partition", "reason": "why"}
+//	POST /v1/resume     {"target": the same}
+//	POST /-/reload      read the config again; ?dry_run=true only says what that would do
 //
-// Errors are problem details (RFC 9457) with a member "try" that says what to do. There is no login yet, so the
-// listener has to be on loopback; browsers of other origins are turned away all the same.
+// and the routes of package httpin. routes.go is the table of all of them, with who may. A [Guard] stands before each: it
+// finds out who asks (a password, a token, a certificate), compares the user's role with the route's, turns away pages of
+// other origins, and audits what changes something. Without users everybody on this machine may do everything, and the
+// listener has to be on loopback.
+//
+// Errors are problem details (RFC 9457) with a member "try" that says what to do.
 //
 // Stability: may change.
 package api

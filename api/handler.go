@@ -4,9 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"log/slog"
-	"net"
 	"net/http"
-	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -14,32 +13,39 @@ import (
 type handler struct {
 	status  func(ctx context.Context) Status
 	control Control
+	records Intake
+	metrics http.Handler
 	log     *slog.Logger
+	paths   []string // of all routes
 }
 
-// Handler serves the API. status is called for each request and must answer from memory; control carries out what
-// people order. Both are called concurrently. log may be nil.
-func Handler(status func(ctx context.Context) Status, control Control, log *slog.Logger) http.Handler {
-	if log == nil {
-		log = slog.New(slog.DiscardHandler)
-	}
-	h := &handler{status: status, control: control, log: log}
-	mux := http.NewServeMux()
-	get := func(path string, serve http.HandlerFunc) {
-		mux.Handle(path, only(serve, http.MethodGet, http.MethodHead))
-	}
-	post := func(path string, serve http.HandlerFunc) { mux.Handle(path, only(serve, http.MethodPost)) }
-	get("/healthz", h.alive)
-	get("/readyz", h.ready)
-	get("/metrics", metrics(status, log).ServeHTTP)
-	get("/v1/status", local(h.showStatus))
-	post("/v1/hold", local(h.hold))
-	post("/v1/resume", local(h.resume))
-	mux.HandleFunc("/", unknownPath)
-	origins := http.NewCrossOriginProtection()
-	origins.SetDenyHandler(http.HandlerFunc(crossOrigin))
-	return headers(origins.Handler(mux))
+// Options are what the HTTP port shows and does.
+type Options struct {
+	// Status is called for each request that shows something, and must answer from memory.
+	Status func(ctx context.Context) Status
+	// Control carries out what people order.
+	Control Control
+	// Records takes records.
+	Records Intake
+	// Guard decides who may. Nil means that everybody on this machine may do everything.
+	Guard *Guard
+	// Logger may be nil.
+	Logger *slog.Logger
 }
+
+// Handler serves the routes. What c holds is called concurrently.
+func Handler(c Options) http.Handler {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Guard == nil {
+		c.Guard = NewGuard(GuardConfig{Logger: c.Logger})
+	}
+	h := &handler{status: c.Status, control: c.Control, records: c.Records, metrics: metrics(c.Status, c.Logger), log: c.Logger}
+	return headers(h.mux(c.Guard))
+}
+
+func (h *handler) scrape(w http.ResponseWriter, r *http.Request) { h.metrics.ServeHTTP(w, r) }
 
 func (h *handler) alive(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
@@ -75,6 +81,7 @@ func whole(s Status) Status {
 	s.Now, s.StartedAt = s.Now.UTC(), s.StartedAt.UTC()
 	s.Target.BreakerSince, s.Target.LookedAt = utc(s.Target.BreakerSince), utc(s.Target.LookedAt)
 	s.Target.Bootstrap = list(s.Target.Bootstrap)
+	s.Listen.Classes = list(s.Listen.Classes)
 	s.Log.Damage = list(s.Log.Damage)
 	s.Log.Scrub = s.Log.Scrub.whole()
 	s.Log.Renewals = append([]Renewal{}, s.Log.Renewals...)
@@ -100,6 +107,7 @@ func whole(s Status) Status {
 	s.Gateway.Users, s.Gateway.Cut = table(s.Gateway.Users), table(s.Gateway.Cut)
 	s.Gateway.Logins = list(s.Gateway.Logins)
 	s.HTTP.whole()
+	s.Config.whole()
 	s.Forward.Answers = table(s.Forward.Answers)
 	return s
 }
@@ -164,39 +172,20 @@ func headers(next http.Handler) http.Handler {
 	})
 }
 
-func only(serve http.HandlerFunc, methods ...string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		for _, m := range methods {
-			if r.Method == m {
-				serve(w, r)
-				return
-			}
+// refuse says which methods a path takes.
+func (m methods) refuse(w http.ResponseWriter, r *http.Request) {
+	var names []string
+	for method := range m {
+		names = append(names, method)
+		if method == http.MethodGet {
+			names = append(names, http.MethodHead)
 		}
-		allow := strings.Join(methods, ", ")
-		w.Header().Set("Allow", allow)
-		problem{
-			Status: http.StatusMethodNotAllowed, Title: "method not allowed",
-			Detail: r.URL.Path + " does not take " + r.Method, Try: "use " + allow,
-		}.write(w)
-	})
-}
-
-// local turns away requests that name us by anything but an address or localhost. A page whose name was made to point
-// at loopback (DNS rebinding) is its own origin to the browser; its name in Host is what gives it away. Health and
-// metrics stay open for scrapers that reach loopback under some other name.
-func local(serve http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		host := r.Host
-		if h, _, err := net.SplitHostPort(host); err == nil {
-			host = h
-		}
-		if _, err := netip.ParseAddr(strings.Trim(host, "[]")); err == nil || strings.EqualFold(host, "localhost") {
-			serve(w, r)
-			return
-		}
-		problem{
-			Status: http.StatusMisdirectedRequest, Title: "unknown host name",
-			Detail: "there is no login yet, so this is served to this machine only", Try: "use 127.0.0.1 or localhost in the URL",
-		}.write(w)
 	}
+	slices.Sort(names)
+	allow := strings.Join(names, ", ")
+	w.Header().Set("Allow", allow)
+	problem{
+		Status: http.StatusMethodNotAllowed, Title: "method not allowed",
+		Detail: r.URL.Path + " does not take " + printable(r.Method), Try: "use " + allow,
+	}.write(w)
 }

@@ -44,7 +44,7 @@ func TestStatusKeepsTheJSONRules(t *testing.T) {
 			"target.cluster_id": true, "target.breaker_since": true, "target.looked_at": true, "log.fsync_p50_seconds": true,
 			"log.fsync_p99_seconds": true, "records.acked": true, "records.backlog_bytes": true, "records.oldest_age_seconds": true,
 			"gateway.ack_p50_seconds": true, "gateway.ack_p99_seconds": true, "lanes.offset": true, "lanes.stop": true,
-			"log.room_bytes": true, "log.room_seconds": true, "log.refuge": true,
+			"config.failure": true, "log.room_bytes": true, "log.room_seconds": true, "log.refuge": true,
 			"log.scrub": true, "log.scrub.whole_pass_at": true, "log.scrub.whole_pass_bytes": true, "log.scrub.pass": true,
 		}
 		walk("", v, func(path string, v any) {
@@ -144,7 +144,7 @@ func BenchmarkTenThousandLanes(b *testing.B) {
 	}}
 	for _, path := range []string{"/metrics", "/v1/status"} {
 		b.Run(path[1:], func(b *testing.B) {
-			h := Handler(d.status, d, nil)
+			h := Handler(Options{Status: d.status, Control: d, Records: noRecords{}})
 			for b.Loop() {
 				serve(h, path)
 			}

@@ -115,7 +115,7 @@ func ask(t *testing.T, d *desk, method, path, body string, header ...string) (st
 		r.Header.Set(header[i], header[i+1])
 	}
 	w := httptest.NewRecorder()
-	Handler(d.status, d, nil).ServeHTTP(w, r)
+	Handler(Options{Status: d.status, Control: d, Records: noRecords{}}).ServeHTTP(w, r)
 	b, err := io.ReadAll(w.Result().Body)
 	if err != nil {
 		t.Fatal(err)
@@ -138,5 +138,16 @@ func askProblem(t *testing.T, d *desk, method, path, body string, header ...stri
 	}
 	return status, p
 }
+
+// noRecords is for tests that send none.
+type noRecords struct{}
+
+func (noRecords) PostTopic(w http.ResponseWriter, _ *http.Request) {
+	w.WriteHeader(http.StatusAccepted)
+}
+func (noRecords) PostRecords(w http.ResponseWriter, _ *http.Request) {
+	w.WriteHeader(http.StatusAccepted)
+}
+func (noRecords) OpenAPI(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusOK) }
 
 var errStuck = errors.New("the log cannot be written: no space left on device")

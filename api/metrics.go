@@ -150,6 +150,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	c.collectLanes(e, target)
 	c.collectGateway(e)
 	c.collectHTTP(e)
+	c.collectConfig(e)
 	c.collectLog(e)
 }
 

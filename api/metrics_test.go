@@ -43,7 +43,7 @@ func TestMetricsAreWellNamed(t *testing.T) {
 }
 
 func TestMetricsTellTheStatus(t *testing.T) {
-	body := serve(Handler((&desk{}).status, &desk{}, nil), "/metrics").Body.String()
+	body := serve(Handler(Options{Status: (&desk{}).status, Control: &desk{}, Records: noRecords{}}), "/metrics").Body.String()
 	for _, want := range []string{
 		`streamdown_accepted_records_total 100`, `streamdown_acked_records_total 99`,
 		`streamdown_confirmed_records_total{target="primary"} 60`, `streamdown_backlog_records{target="primary"} 40`,
@@ -71,7 +71,7 @@ func TestMetricsTellTheStatus(t *testing.T) {
 }
 
 func TestUnknownHasNoSample(t *testing.T) {
-	body := serve(Handler(func(context.Context) Status { return Status{} }, &desk{}, nil), "/metrics").Body.String()
+	body := serve(Handler(Options{Status: func(context.Context) Status { return Status{} }, Control: &desk{}, Records: noRecords{}}), "/metrics").Body.String()
 	for _, unknown := range []string{"acked_records", "backlog_bytes", "backlog_age", "target_looked", "log_max_size", "ack_duration", "fsync"} {
 		if strings.Contains(body, "streamdown_"+unknown) {
 			t.Errorf("%s has a sample although nothing is known", unknown)
@@ -84,7 +84,7 @@ func TestUnknownHasNoSample(t *testing.T) {
 
 func TestWhatWasNotCheckedIsNotCalledSound(t *testing.T) {
 	for name, sc := range map[string]*Scrub{"off": {}, "not yet": {BytesPerSecond: 1}, "the first pass": {BytesPerSecond: 1, CheckedBytes: 100, Pass: &ScrubPass{}}} {
-		body := serve(Handler(func(context.Context) Status { return Status{Log: Log{Scrub: sc}} }, &desk{}, nil), "/metrics").Body.String()
+		body := serve(Handler(Options{Status: func(context.Context) Status { return Status{Log: Log{Scrub: sc}} }, Control: &desk{}, Records: noRecords{}}), "/metrics").Body.String()
 		if strings.Contains(body, "\nstreamdown_log_scrub_") {
 			t.Errorf("%s: there is a sample that says that nothing is damaged", name)
 		}
@@ -99,7 +99,7 @@ func TestHostileLabelsDoNotBreakTheScrape(t *testing.T) {
 		now := time.Now()
 		s.Target.LookedAt = &now
 	}}
-	w := serve(Handler(d.status, d, nil), "/metrics")
+	w := serve(Handler(Options{Status: d.status, Control: d, Records: noRecords{}}), "/metrics")
 	if w.Code != 200 || !strings.Contains(w.Body.String(), `streamdown_lanes{state="new state"} 1`) {
 		t.Errorf("%d %s", w.Code, w.Body)
 	}
@@ -110,7 +110,7 @@ func TestSeriesDoNotGrowWithTopics(t *testing.T) {
 	for i := range 5000 {
 		s.Lanes = append(s.Lanes, Lane{Topic: fmt.Sprintf("t%04d", i/2), Partition: int32(i % 2), Backlog: 1, State: "idle"})
 	}
-	body := serve(Handler(func(context.Context) Status { return s }, &desk{}, nil), "/metrics").Body.String()
+	body := serve(Handler(Options{Status: func(context.Context) Status { return s }, Control: &desk{}, Records: noRecords{}}), "/metrics").Body.String()
 	if n := strings.Count(body, "\nstreamdown_topic_backlog_records{"); n != maxTopics+1 {
 		t.Errorf("%d series", n)
 	}

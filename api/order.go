@@ -48,6 +48,7 @@ func (h *handler) hold(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	o.Reason = strings.TrimSpace(o.Reason)
+	about(r.Context(), o.Target, printable(o.Reason))
 	if err := checkReason(o.Reason); err != nil {
 		refuse(w, err, `add "reason": "why", for whoever finds the lanes held`)
 		return
@@ -70,6 +71,7 @@ func (h *handler) resume(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
+	about(r.Context(), o.Target, printable(o.Reason))
 	if o.Reason != "" {
 		if err := checkReason(o.Reason); err != nil {
 			refuse(w, err, "a shorter or plainer reason, or none")

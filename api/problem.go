@@ -1,6 +1,10 @@
 package api
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+	"time"
+)
 
 // problem is an error for a person or a program (RFC 9457).
 type problem struct {
@@ -8,7 +12,13 @@ type problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
-	Try    string `json:"try"` // what to do
+	Try    string `json:"try"`              // what to do
+	Code   string `json:"code,omitempty"`   // stable, for programs
+	Stored string `json:"stored,omitempty"` // what became of records, as in package httpin
+
+	retry time.Duration // of Retry-After; 0 = none
+
+	Findings []ConfigFinding `json:"findings,omitempty"` // of a config that is wrong
 }
 
 func (p problem) write(w http.ResponseWriter) {
@@ -16,16 +26,9 @@ func (p problem) write(w http.ResponseWriter) {
 	writeJSON(w, p.Status, "application/problem+json", p)
 }
 
-func unknownPath(w http.ResponseWriter, r *http.Request) {
+func (h *handler) unknownPath(w http.ResponseWriter, r *http.Request) {
 	problem{
 		Status: http.StatusNotFound, Title: "not found", Detail: "there is nothing at " + r.URL.Path,
-		Try: "one of /healthz /readyz /metrics /v1/status /v1/hold /v1/resume /v1/topics/{topic} /openapi.json",
-	}.write(w)
-}
-
-func crossOrigin(w http.ResponseWriter, _ *http.Request) {
-	problem{
-		Status: http.StatusForbidden, Title: "cross-origin request", Detail: "a page of another origin may not give orders",
-		Try: "streamdown hold or streamdown resume",
+		Try: "one of " + strings.Join(h.paths, " "),
 	}.write(w)
 }

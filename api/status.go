@@ -19,6 +19,7 @@ type Status struct {
 	LogID         string    `json:"log_id"`
 	Ready         bool      `json:"ready"`     // producers are acked
 	NotReady      string    `json:"not_ready"` // why they are not; empty if they are
+	Config        Config    `json:"config"`
 	Listen        Listen    `json:"listen"`
 	Target        Target    `json:"target"`
 	Log           Log       `json:"log"`
@@ -34,6 +35,16 @@ type Status struct {
 type Listen struct {
 	Kafka string `json:"kafka"`
 	HTTP  string `json:"http"`
+	// Classes are the ports for producers, the class of the highest priority first, which is at Kafka.
+	Classes []Class `json:"classes"`
+}
+
+// Class is a port for the producers of the streams of one priority, and the broker that they take it for.
+type Class struct {
+	Priority   string  `json:"priority"`
+	NodeID     int32   `json:"node_id"`
+	Address    string  `json:"address"`    // that is bound
+	Advertised *string `json:"advertised"` // that clients are told; nil = the one that each came in by
 }
 
 // Target is the system that batches are forwarded to.

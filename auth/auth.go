@@ -46,6 +46,8 @@ type User struct {
 	SCRAM []Verifier
 	// Topics are what the user may write to and see.
 	Topics []streamdown.Glob
+	// Role is what the user may do beside that.
+	Role Role
 }
 
 // Config says who there is. The zero value knows nobody.
@@ -53,6 +55,8 @@ type Config struct {
 	Users []User
 	// Mechanisms are those of SASL that are offered.
 	Mechanisms []Mechanism
+	// Basic says that passwords are taken over HTTP too.
+	Basic bool
 	// Certificates says which user a certificate means.
 	Certificates Mapping
 	// OAuth says which tokens are believed; required with OAUTHBEARER.
@@ -127,6 +131,7 @@ type Authority struct {
 	log   *slog.Logger
 	http  *http.Client
 	table atomic.Pointer[table]
+	rules atomic.Pointer[rules] // of a Kafka cluster; nil = none
 	// heavy are the places for deriving keys from passwords: who logs in must not take the processor from who writes.
 	heavy chan struct{}
 }
@@ -163,27 +168,28 @@ func (a *Authority) Update(c Config) error {
 	return nil
 }
 
-// Allows reports whether the user may write to the topic and see it. A user that does not exist may nothing.
+// Allows reports whether the user may write to the topic and see it: by its topics or by the rules of a Kafka cluster.
+// A user that neither knows may nothing.
 func (a *Authority) Allows(user, topic string) bool {
-	u := a.table.Load().users[user]
-	if u == nil {
-		return false
-	}
-	for _, g := range u.topics {
-		if g.Matches(topic) {
-			return true
+	if u := a.table.Load().users[user]; u != nil {
+		for _, g := range u.topics {
+			if g.Matches(topic) {
+				return true
+			}
 		}
 	}
-	return false
+	return a.rules.Load().allows(user, topic)
 }
 
-// Knows reports whether the user exists.
-func (a *Authority) Knows(user string) bool { return a.table.Load().users[user] != nil }
+// Knows reports whether the user exists, or a rule of a Kafka cluster means it.
+func (a *Authority) Knows(user string) bool {
+	return a.table.Load().users[user] != nil || a.rules.Load().knows(user)
+}
 
 // AllowsAny reports whether the user may write to any topic at all.
 func (a *Authority) AllowsAny(user string) bool {
 	u := a.table.Load().users[user]
-	return u != nil && len(u.topics) > 0
+	return u != nil && len(u.topics) > 0 || a.rules.Load().knows(user)
 }
 
 // Mechanisms are those of SASL that are offered, strongest first.

@@ -10,6 +10,10 @@
 //	SCRAM-SHA-256, -512  RFC 5802, RFC 7677   verifier in the form of RFC 5803, or password
 //	OAUTHBEARER          RFC 7628, RFC 7519   signed token; keys from a file or an https URL
 //
+// Over HTTP the same users show a password (Basic, RFC 7617) or a token (Bearer, RFC 6750) with each request, which
+// Authority.OfAuthorization judges. What they may do beside writing is their Role. TLSFiles are the certificates of a
+// listener of ours, read again when they change.
+//
 // The server's half of SCRAM and PLAIN is our own: they are short, the library for it (xdg-go/scram) does not decode
 // names, loses the authorization id and has no answer for unknown users, and Kafka's clients leave out SASLprep, which
 // it insists on. The tests run them against the clients' own implementations. Tokens are read and their signatures

@@ -146,7 +146,7 @@ func (a *Authority) bearer(ctx context.Context, t *table, message []byte) ([]byt
 	if raw == "" {
 		return nil, nil, malformed(OAuthBearer, "the message carries no token")
 	}
-	who, err := t.oauth.check(ctx, raw, a.now())
+	who, err := a.token(ctx, t, OAuthBearer, raw)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -156,23 +156,32 @@ func (a *Authority) bearer(ctx context.Context, t *table, message []byte) ([]byt
 			return nil, nil, malformed(OAuthBearer, "the authorization id is another name than that of the token")
 		}
 	}
-	if t.users[who.Name] == nil {
-		return nil, nil, &Refusal{
+	return []byte{}, who, nil
+}
+
+// token returns the user that a token names, if it is good and there is such a user. It came by m.
+func (a *Authority) token(ctx context.Context, t *table, m Mechanism, raw string) (*Principal, error) {
+	who, err := t.oauth.check(ctx, m, raw, a.now())
+	if err != nil {
+		return nil, err
+	}
+	if t.users[who.Name] == nil && !a.rules.Load().knows(who.Name) {
+		return nil, &Refusal{
 			Reason: UnknownUser, User: who.Name, Detail: "the token is good, but there is no such user: add it to auth.users",
-			Say: "OAUTHBEARER authentication failed: the token's user is not known to streamdown",
+			Say: string(m) + " authentication failed: the token's user is not known to streamdown",
 		}
 	}
-	return []byte{}, who, nil
+	return who, nil
 }
 
 // maxTokenHeader bounds the part of a token that is read before its signature is checked, in characters.
 const maxTokenHeader = 8 << 10
 
 // check returns whom a token names, if it is good now.
-func (t *tokens) check(ctx context.Context, raw string, now time.Time) (*Principal, error) {
+func (t *tokens) check(ctx context.Context, m Mechanism, raw string, now time.Time) (*Principal, error) {
 	bad := func(reason Reason, user, format string, args ...any) (*Principal, error) {
 		what := fmt.Sprintf(format, args...)
-		return nil, &Refusal{Reason: reason, User: user, Detail: "token refused: " + what, Say: "OAUTHBEARER authentication failed: " + what}
+		return nil, &Refusal{Reason: reason, User: user, Detail: "token refused: " + what, Say: string(m) + " authentication failed: " + what}
 	}
 	if dot := strings.IndexByte(raw, '.'); dot < 0 || dot > maxTokenHeader || strings.Count(raw, ".") != 2 {
 		return bad(BadToken, "", "it is not a signed JWT")
@@ -183,7 +192,7 @@ func (t *tokens) check(ctx context.Context, raw string, now time.Time) (*Princip
 	}
 	keys, err := t.keys.find(ctx, token.Headers[0].KeyID, token.Headers[0].Algorithm, now)
 	if err != nil {
-		return nil, &Refusal{Reason: NoKeys, Detail: "token not checked: " + err.Error(), Say: "OAUTHBEARER authentication failed: streamdown cannot read the issuer's keys, its log says why; try again later"}
+		return nil, &Refusal{Reason: NoKeys, Detail: "token not checked: " + err.Error(), Say: string(m) + " authentication failed: streamdown cannot read the issuer's keys, its log says why; try again later"}
 	}
 	var claims jwt.Claims
 	var all map[string]any
@@ -213,7 +222,7 @@ func (t *tokens) check(ctx context.Context, raw string, now time.Time) (*Princip
 	case claims.IssuedAt != nil && now.Add(t.oauth.Skew).Before(claims.IssuedAt.Time()):
 		return bad(BadToken, user, "it was issued at %s, which is still to come: compare the clocks", claims.IssuedAt.Time().UTC().Format(time.RFC3339))
 	}
-	return &Principal{Name: user, Mechanism: OAuthBearer, Expires: claims.Expiry.Time()}, nil
+	return &Principal{Name: user, Mechanism: m, Expires: claims.Expiry.Time()}, nil
 }
 
 func first(list []string) string {

@@ -8,20 +8,29 @@ import (
 )
 
 // plain checks the one message of PLAIN (RFC 4616): [authorization id] NUL name NUL password.
-//
-// A failed login costs the same whoever it names: the comparison, and the iterations of the most costly verifier that
-// the config has for PLAIN. A good one may be quicker, which tells nobody anything new.
 func (a *Authority) plain(ctx context.Context, t *table, token []byte) ([]byte, *Principal, error) {
 	parts := bytes.Split(token, []byte{0})
 	if len(parts) != 3 || !utf8.Valid(token) {
 		return nil, nil, malformed(Plain, "want authorization id, name and password with a zero byte between them")
 	}
 	authorize, name, password := string(parts[0]), string(parts[1]), string(parts[2])
-	switch {
-	case name == "" || password == "":
-		return nil, nil, malformed(Plain, "name or password is empty")
-	case authorize != "" && authorize != name:
+	if authorize != "" && authorize != name {
 		return nil, nil, malformed(Plain, "the authorization id is another name than that of the login")
+	}
+	who, err := a.password(ctx, t, Plain, name, password)
+	if err != nil {
+		return nil, nil, err
+	}
+	return []byte{}, who, nil
+}
+
+// password checks a name and a password that came by m.
+//
+// A failed login costs the same whoever it names: the comparison, and the iterations of the most costly verifier that
+// the config has. A good one may be quicker, which tells nobody anything new.
+func (a *Authority) password(ctx context.Context, t *table, m Mechanism, name, password string) (*Principal, error) {
+	if name == "" || password == "" {
+		return nil, malformed(m, "name or password is empty")
 	}
 	u := t.users[name]
 	known, can := u != nil, false
@@ -33,10 +42,10 @@ func (a *Authority) plain(ctx context.Context, t *table, token []byte) ([]byte, 
 	ok := hmac.Equal(got[:], want[:]) && can
 	if t.work.Iterations > 0 && !ok {
 		if known && !u.has && u.good.Load() != nil && hmac.Equal(got[:], u.good.Load()[:]) {
-			return []byte{}, &Principal{Name: name, Mechanism: Plain}, nil
+			return &Principal{Name: name, Mechanism: m}, nil
 		}
 		if err := a.derive(ctx, func() { ok, can = u.fits(password, &t.work, can) }); err != nil {
-			return nil, nil, &Refusal{Reason: Unavailable, User: name, Detail: "no time to check the password", Say: "PLAIN authentication failed: streamdown is ending or too busy, try again"}
+			return nil, &Refusal{Reason: Unavailable, User: name, Detail: "no time to check the password", Say: string(m) + " authentication failed: streamdown is ending or too busy, try again"}
 		}
 		if ok {
 			u.good.Store(&got)
@@ -44,13 +53,13 @@ func (a *Authority) plain(ctx context.Context, t *table, token []byte) ([]byte, 
 	}
 	switch {
 	case ok:
-		return []byte{}, &Principal{Name: name, Mechanism: Plain}, nil
+		return &Principal{Name: name, Mechanism: m}, nil
 	case !known:
-		return nil, nil, wrong(Plain, UnknownUser, name, "there is no such user: add it to auth.users, or correct the client's name")
+		return nil, wrong(m, UnknownUser, name, "there is no such user: add it to auth.users, or correct the client's name")
 	case !can:
-		return nil, nil, wrong(Plain, NoVerifier, name, "the user has neither password nor verifier: give it one in auth.users")
+		return nil, wrong(m, NoVerifier, name, "the user has neither password nor verifier: give it one in auth.users")
 	}
-	return nil, nil, wrong(Plain, WrongPassword, name, "wrong password")
+	return nil, wrong(m, WrongPassword, name, "wrong password")
 }
 
 // fits checks a password against the verifiers of a user that may not exist and takes as long as work whatever it is.

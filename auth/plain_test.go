@@ -17,7 +17,7 @@ import (
 )
 
 func TestMalformedPlainIsRefusedInWords(t *testing.T) {
-	a := authority(t, Config{Users: []User{{Name: "alice", Password: "pencil"}}})
+	a := authority(t, Config{Users: []User{{Name: "alice", Password: streamdown.NewSecret("pencil")}}})
 	for message, want := range map[string]string{
 		"": "zero byte between", "alice": "zero byte between", "\x00alice": "zero byte between", "\x00alice\x00pencil\x00": "zero byte between",
 		"\x00\x00pencil": "empty", "\x00alice\x00": "empty", "bob\x00alice\x00pencil": "another name", "\x00alice\x00\xff": "zero byte between",
@@ -60,7 +60,7 @@ func cpu(t *testing.T, f func()) time.Duration {
 // exist.
 func TestAFailedLoginCostsTheSameWhoeverItNames(t *testing.T) {
 	a := authority(t, Config{Users: []User{
-		{Name: "password", Password: "pencil"}, {Name: "light", SCRAM: verifiers(t, "pencil", MinIterations)[:1]},
+		{Name: "password", Password: streamdown.NewSecret("pencil")}, {Name: "light", SCRAM: verifiers(t, "pencil", MinIterations)[:1]},
 		{Name: "heavy", SCRAM: verifiers(t, "pencil", 100_000)[:1]}, {Name: "certificate"},
 	}})
 	cost := map[string]time.Duration{}
@@ -113,7 +113,7 @@ func TestACheckThatFindsNoPlaceEndsInTime(t *testing.T) {
 }
 
 func TestNoWayOfPrintingShowsASecret(t *testing.T) {
-	u := User{Name: "alice", Password: "hunter2", SCRAM: verifiers(t, "hunter2", MinIterations)}
+	u := User{Name: "alice", Password: streamdown.NewSecret("hunter2"), SCRAM: verifiers(t, "hunter2", MinIterations)}
 	hidden := []string{"hunter2"}
 	for _, v := range u.SCRAM {
 		_, keys, _ := strings.Cut(v.Reveal(), ":")
@@ -138,7 +138,7 @@ func TestNoWayOfPrintingShowsASecret(t *testing.T) {
 			t.Errorf("%q is shown", h)
 		}
 	}
-	if streamdown.Secret("").String() != "" {
+	if streamdown.NewSecret("").String() != "" {
 		t.Error("an empty secret cannot be told from a set one")
 	}
 }

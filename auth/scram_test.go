@@ -79,9 +79,9 @@ func clients(user, password string) []sasl.Mechanism {
 func TestWhoKnowsThePasswordComesInAndNobodyElse(t *testing.T) {
 	const odd = `a,b=c "ü€" \`
 	a := authority(t, Config{Users: []User{
-		{Name: "alice", Password: "pencil"},
+		{Name: "alice", Password: streamdown.NewSecret("pencil")},
 		{Name: "bob", SCRAM: verifiers(t, "crayon", 8192)},
-		{Name: odd, Password: odd},
+		{Name: odd, Password: streamdown.NewSecret(odd)},
 		{Name: "certificate-only"},
 	}})
 	for _, c := range []struct {
@@ -119,7 +119,7 @@ func TestOneMechanismsVerifierIsNoOthers(t *testing.T) {
 	if !errors.As(err, &r) || r.Reason != NoVerifier || !strings.Contains(r.Detail, "SCRAM-SHA-512") {
 		t.Error(err)
 	}
-	a = authority(t, Config{Mechanisms: []Mechanism{SCRAM256}, Users: []User{{Name: "bob", Password: "crayon"}}})
+	a = authority(t, Config{Mechanisms: []Mechanism{SCRAM256}, Users: []User{{Name: "bob", Password: streamdown.NewSecret("crayon")}}})
 	for _, m := range []Mechanism{Plain, SCRAM512, OAuthBearer, Certificate, "", "scram-sha-256", "GSSAPI"} {
 		if _, ok := a.Begin(m); ok {
 			t.Errorf("%q is offered", m)

@@ -13,6 +13,7 @@ import (
 // table is the users of one config, ready to be asked. It is not changed but for what is remembered of good passwords.
 type table struct {
 	mechanisms []Mechanism
+	basic      bool // passwords are taken over HTTP
 	users      map[string]*account
 	mapping    Mapping
 	oauth      *tokens // nil = tokens are not believed
@@ -22,13 +23,14 @@ type table struct {
 	key [sha256.Size]byte
 	// iterations are those that the users' verifiers have: what is made up has one of them.
 	iterations map[Mechanism][]int
-	// work is the most costly verifier that PLAIN may need: every failed PLAIN login costs so much.
+	// work is the most costly verifier that PLAIN and Basic may need: every failed login of theirs costs so much.
 	work Verifier
 }
 
 // account is one user.
 type account struct {
 	name      string
+	role      Role
 	topics    []streamdown.Glob
 	password  [sha256.Size]byte // of the password, under the table's key
 	has       bool              // there is a password
@@ -39,7 +41,7 @@ type account struct {
 
 func (a *Authority) newTable(c *Config) (*table, error) {
 	t := &table{
-		users: make(map[string]*account, len(c.Users)), mapping: c.Certificates, iterations: map[Mechanism][]int{},
+		basic: c.Basic, users: make(map[string]*account, len(c.Users)), mapping: c.Certificates, iterations: map[Mechanism][]int{},
 	}
 	for _, m := range SASL {
 		if slices.Contains(c.Mechanisms, m) {
@@ -49,9 +51,9 @@ func (a *Authority) newTable(c *Config) (*table, error) {
 	t.key = keyOf(c.Users)
 	for i := range c.Users {
 		u := &c.Users[i]
-		acc := &account{name: u.Name, topics: slices.Clone(u.Topics), verifiers: map[Mechanism]Verifier{}}
-		if u.Password != "" {
-			acc.password, acc.has = t.under("password", string(u.Password)), true
+		acc := &account{name: u.Name, role: u.Role, topics: slices.Clone(u.Topics), verifiers: map[Mechanism]Verifier{}}
+		if !u.Password.IsZero() {
+			acc.password, acc.has = t.under("password", u.Password.Reveal()), true
 		}
 		for _, v := range u.SCRAM {
 			acc.verifiers[v.Mechanism] = v
@@ -62,7 +64,7 @@ func (a *Authority) newTable(c *Config) (*table, error) {
 		for _, m := range []Mechanism{SCRAM256, SCRAM512} {
 			if _, there := acc.verifiers[m]; !there && acc.has && slices.Contains(t.mechanisms, m) {
 				salt := t.under("salt "+string(m), u.Name)
-				acc.verifiers[m] = derive(m, string(u.Password), salt[:saltSize], MinIterations)
+				acc.verifiers[m] = derive(m, u.Password.Reveal(), salt[:saltSize], MinIterations)
 			}
 			if v, there := acc.verifiers[m]; there && !slices.Contains(t.iterations[m], v.Iterations) {
 				t.iterations[m] = append(t.iterations[m], v.Iterations)
@@ -70,7 +72,7 @@ func (a *Authority) newTable(c *Config) (*table, error) {
 		}
 		t.users[u.Name] = acc
 	}
-	if !slices.Contains(t.mechanisms, Plain) {
+	if !slices.Contains(t.mechanisms, Plain) && !t.basic {
 		t.work = Verifier{}
 	}
 	if c.OAuth != nil {
@@ -96,7 +98,7 @@ func keyOf(users []User) [sha256.Size]byte {
 		h.Write(b)
 	}
 	for i := range users {
-		add([]byte(users[i].Password))
+		add([]byte(users[i].Password.Reveal()))
 		for _, v := range users[i].SCRAM {
 			add(v.storedKey)
 			add(v.serverKey)
@@ -122,7 +124,7 @@ func (t *table) verifier(name string, m Mechanism) (Verifier, bool) {
 	if list := t.iterations[m]; len(list) > 0 {
 		its = list[int(binary.BigEndian.Uint32(made[28:])%uint32(len(list)))]
 	}
-	v := Verifier{Mechanism: m, Iterations: its, salt: made[:saltSize], storedKey: make([]byte, m.hashSize()), serverKey: make([]byte, m.hashSize())}
+	v := Verifier{m, its, &verifierKeys{salt: made[:saltSize], storedKey: make([]byte, m.hashSize()), serverKey: make([]byte, m.hashSize())}}
 	key := t.under("stored key", name)
 	copy(v.storedKey, key[:])
 	if u := t.users[name]; u != nil {

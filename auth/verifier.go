@@ -32,8 +32,12 @@ type Verifier struct {
 	Mechanism  Mechanism
 	Iterations int
 
-	salt, storedKey, serverKey []byte
+	*verifierKeys // nil in the zero value, which is no verifier
 }
+
+// verifierKeys stand behind a pointer because fmt prints fields that are not exported without asking their methods; it
+// does not follow pointers within structs.
+type verifierKeys struct{ salt, storedKey, serverKey []byte }
 
 func (m Mechanism) hash() func() hash.Hash {
 	switch m {
@@ -60,7 +64,7 @@ func NewVerifier(m Mechanism, password string, iterations int) (Verifier, error)
 	}
 	salt := make([]byte, saltSize)
 	_, _ = rand.Read(salt) // it never fails
-	v := Verifier{Mechanism: m, Iterations: iterations, salt: salt, storedKey: make([]byte, m.hashSize()), serverKey: make([]byte, m.hashSize())}
+	v := Verifier{m, iterations, &verifierKeys{salt: salt, storedKey: make([]byte, m.hashSize()), serverKey: make([]byte, m.hashSize())}}
 	if err := v.validate(); err != nil {
 		return Verifier{}, err
 	}
@@ -72,12 +76,12 @@ func derive(m Mechanism, password string, salt []byte, iterations int) Verifier 
 	h := m.hash()
 	salted, err := pbkdf2.Key(h, password, salt, iterations, m.hashSize())
 	if err != nil {
-		return Verifier{Mechanism: m} // only for sizes that are not ours; no password fits it
+		return Verifier{m, 0, &verifierKeys{}} // only for sizes that are not ours; no password fits it
 	}
 	clientKey := mac(h, salted, "Client Key")
 	stored := h()
 	stored.Write(clientKey)
-	return Verifier{Mechanism: m, Iterations: iterations, salt: salt, storedKey: stored.Sum(nil), serverKey: mac(h, salted, "Server Key")}
+	return Verifier{m, iterations, &verifierKeys{salt: salt, storedKey: stored.Sum(nil), serverKey: mac(h, salted, "Server Key")}}
 }
 
 func mac(h func() hash.Hash, key []byte, text string) []byte {
@@ -102,6 +106,8 @@ func (v *Verifier) cost() int {
 
 func (v *Verifier) validate() error {
 	switch {
+	case v.verifierKeys == nil:
+		return errors.New("an empty verifier: make one with NewVerifier or ParseVerifier")
 	case v.Mechanism.hash() == nil:
 		return fmt.Errorf("%q has no verifiers: want %s or %s", v.Mechanism, SCRAM256, SCRAM512)
 	case v.Iterations < MinIterations || v.Iterations > MaxIterations:
@@ -133,7 +139,7 @@ func ParseVerifier(text string) (Verifier, error) {
 	if !ok || !ok2 {
 		return Verifier{}, form
 	}
-	v := Verifier{Mechanism: Mechanism(parts[0])}
+	v := Verifier{Mechanism: Mechanism(parts[0]), verifierKeys: &verifierKeys{}}
 	var errs [4]error
 	v.Iterations, errs[0] = strconv.Atoi(count)
 	v.salt, errs[1] = base64.StdEncoding.Strict().DecodeString(salt)

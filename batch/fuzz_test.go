@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/streamdown/streamdown/test/hostile"
 )
 
 // FuzzBatch gives whatever bytes to all that reads batches, within a budget of memory and time. The CRC is made right
@@ -20,6 +22,11 @@ func FuzzBatch(f *testing.F) {
 			f.Fatal(err)
 		}
 		f.Add(b)
+	}
+	for _, i := range hostile.Seeds(hostile.Plain) {
+		if i.Records {
+			f.Add(hostile.RecordsOf(i.Data))
+		}
 	}
 	rules := &Rules{Compacted: true, BeforeMax: time.Hour, AfterMax: time.Hour, Uncompressed: true, MaxMessageBytes: 1 << 20}
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -50,37 +50,22 @@ func New() *Catalog {
 func (c *Catalog) Cluster() *Cluster { return c.last.Load() }
 
 // Update takes a new look. A look without a topic means that the topic is gone; a topic whose own error is set keeps
-// what was known of it. Settings that could not be read keep what was known, and so does a partition that is shown with
-// an older leader epoch.
+// what was known of it, and one that is shown without an id keeps its id. Settings that could not be read keep what was
+// known, and so does a partition that is shown with an older leader epoch.
 func (c *Catalog) Update(now *Cluster) {
 	old := c.last.Load()
 	for name, t := range now.Topics {
-		if old == nil {
-			break
+		if old == nil || old.ID != now.ID {
+			break // another cluster's topics are other topics
 		}
-		was := old.Topics[name]
-		if was == nil || was.ID != t.ID {
-			continue
-		}
-		if t.Err != 0 && len(t.Partitions) == 0 {
-			keep := *was
-			keep.Err = t.Err
-			now.Topics[name] = &keep
-			continue
-		}
-		if !t.Config.Known && was.Config.Known {
-			t.Config = was.Config
-		}
-		for i := range min(len(t.Partitions), len(was.Partitions)) {
-			// A broker whose metadata lags shows an older leader: clients keep the newer one, and so do we.
-			if !t.ID.IsZero() && t.Partitions[i].LeaderEpoch < was.Partitions[i].LeaderEpoch {
-				t.Partitions[i] = was.Partitions[i]
-			}
+		if was := old.Topics[name]; was != nil && sameTopic(was, t) {
+			now.keepTopic(was, t)
 		}
 	}
 	if old != nil && now.ProducerExpiry == 0 && now.ID == old.ID {
 		now.ProducerExpiry = old.ProducerExpiry
 	}
+	now.index()
 	c.last.Store(now)
 }
 
@@ -214,5 +199,6 @@ func (c *Catalog) Remember() {
 		cp := *t
 		look.Topics[name] = &cp
 	}
+	look.index()
 	c.last.CompareAndSwap(nil, look)
 }

@@ -108,3 +108,69 @@ func TestALaggingBrokerDoesNotBringAnOldLeaderBack(t *testing.T) {
 		t.Errorf("a topic made anew begins with its own epochs: %d leads", got)
 	}
 }
+
+// Ids must not flap: producers give up on a topic whose id changes.
+func TestATopicKeepsItsIDUntilItIsAnotherTopic(t *testing.T) {
+	c := catalog.New()
+	orders := topic("orders", 3)
+	id := orders.ID
+	c.Update(look(orders))
+	if c.Durable(orders) {
+		t.Error("the log knows the topic before it was told")
+	}
+	settle(c)
+	if !c.Durable(orders) {
+		t.Error("the log does not know the topic")
+	}
+	shown := func() streamdown.ID {
+		cl := c.Cluster()
+		shown := cl.ShownID(cl.Topics["orders"])
+		if cl.TopicByID(shown) != cl.Topics["orders"] {
+			t.Error("the topic is not found by its id")
+		}
+		return shown
+	}
+	old := topic("orders", 4) // a broker before 2.8 shows it
+	old.ID = streamdown.ID{}
+	c.Update(look(old))
+	if shown() != id || len(c.Cluster().Topics["orders"].Partitions) != 4 {
+		t.Errorf("a look without ids: %+v", c.Cluster().Topics["orders"])
+	}
+	broken := &catalog.Topic{Name: "orders", Err: 5}
+	c.Update(look(broken))
+	if shown() != id {
+		t.Errorf("a look that could say nothing of the topic: %+v", c.Cluster().Topics["orders"])
+	}
+	anew := topic("orders", 3)
+	anew.ID[7]++
+	c.Update(look(anew))
+	if shown() == id || c.Cluster().TopicByID(id) != nil || c.Durable(anew) {
+		t.Error("a topic that was made anew has something of the old one")
+	}
+	settle(c)
+	again := catalog.New()
+	if err := again.Restore(c.Snapshot(nil)); err != nil {
+		t.Fatal(err)
+	}
+	again.Remember()
+	if got := again.Cluster(); got.TopicByID(anew.ID) == nil || got.TopicByID(id) != nil {
+		t.Error("after a restart the ids are others")
+	}
+	other := look(topic("orders", 3))
+	other.ID, other.Topics["orders"].ID = "c2", streamdown.ID{}
+	c.Update(other)
+	if shown() == anew.ID {
+		t.Error("another cluster's topic has the id of the first one's")
+	}
+}
+
+func TestIDsOfClustersWithoutOnesNeedNoMemory(t *testing.T) {
+	var ids []streamdown.ID
+	for _, c := range []struct{ cluster, topic string }{{"c1", "a"}, {"c1", "b"}, {"c2", "a"}, {"c1", "a"}} {
+		cl := &catalog.Cluster{ID: c.cluster}
+		ids = append(ids, cl.ShownID(&catalog.Topic{Name: c.topic}))
+	}
+	if ids[0] != ids[3] || ids[0] == ids[1] || ids[0] == ids[2] || ids[0].IsZero() {
+		t.Errorf("%v", ids)
+	}
+}

@@ -15,6 +15,8 @@ type Cluster struct {
 	Topics     map[string]*Topic
 	// ProducerExpiry is the cluster's producer.id.expiration.ms, 0 if it could not be read (the default is 24 h).
 	ProducerExpiry time.Duration
+
+	byID map[streamdown.ID]*Topic // made by index
 }
 
 // Broker is one node of a cluster.

@@ -12,7 +12,7 @@ import (
 
 // auth reads who may come in.
 func (d *decoder) auth(v *value) auth.Config {
-	f := d.fields(v, []string{"users", "certificates", "oauth"}, nil)
+	f := d.fields(v)
 	c := auth.Config{Certificates: d.certificates(f["certificates"]), OAuth: d.oauth(f["oauth"])}
 	users := f["users"]
 	if users == nil || users.broken || users.kind == nothing {
@@ -24,7 +24,7 @@ func (d *decoder) auth(v *value) auth.Config {
 	}
 	first := map[string]int{}
 	for i, item := range users.items {
-		u := d.user(item)
+		u := d.user(item, f["acls"] != nil)
 		if before, taken := first[u.Name]; taken && u.Name != "" {
 			d.wrong(item.at("name"), "users[%d] has the name %s already", before, item.at("name").said())
 		} else {
@@ -38,30 +38,35 @@ func (d *decoder) auth(v *value) auth.Config {
 // shortPassword is the length below which a password can be guessed in reach of a port.
 const shortPassword = 12
 
-func (d *decoder) user(v *value) auth.User {
-	f := d.fields(v, []string{"name", "password", "scram", "topics"}, nil)
+// user reads one user; rules: Kafka's ACLs may give it rights.
+func (d *decoder) user(v *value, rules bool) auth.User {
+	f := d.fields(v)
 	if v.kind == nothing && !v.broken {
 		d.wrong(v, "is empty; want { name: …, password: ${…}, topics: […] }")
 		return auth.User{}
 	}
-	u := auth.User{Name: d.text(f["name"], ""), Password: streamdown.Secret(d.text(f["password"], ""))}
+	u := auth.User{Name: d.text(f["name"], ""), Password: streamdown.NewSecret(d.text(f["password"], ""))}
 	if at := f["name"]; at == nil && v.kind == mapping {
-		d.found(Error, v.line, v.column, v.path+".name", "is missing")
+		d.foundIn(v.file, Error, v.line, v.column, v.path+".name", "is missing")
 	} else if u.Name != "" {
 		if err := auth.ValidName(u.Name); err != nil {
 			d.wrong(at, "%v", err)
 		}
 	}
-	for _, glob := range d.topics(v, f["topics"]) {
-		if glob != "" {
-			u.Topics = append(u.Topics, streamdown.Glob(glob))
+	// A word that is none was a finding, and NoRole is the least.
+	u.Role, _ = auth.ParseRole(d.choice(f["role"], auth.NoRole.String(), auth.RoleNames()...))
+	if f["topics"] != nil || u.Role == auth.NoRole && !rules { // who operates need not write
+		for _, glob := range d.topics(v, f["topics"]) {
+			if glob != "" {
+				u.Topics = append(u.Topics, streamdown.Glob(glob))
+			}
 		}
 	}
 	if at := f["password"]; at != nil && !at.broken {
 		if at.literal {
 			d.warn(at, "lies in this file; write ${VAR} or ${file:/path}, or put a verifier in its place: streamdown auth scram %s", commandWord(u.Name))
 		}
-		if len(u.Password) < shortPassword {
+		if len(u.Password.Reveal()) < shortPassword {
 			d.warn(at, "is shorter than %d characters: it can be guessed", shortPassword)
 		}
 		if f["scram"] != nil {
@@ -115,7 +120,7 @@ func (d *decoder) verifiers(v *value) (list []auth.Verifier) {
 const listKind = list
 
 func (d *decoder) certificates(v *value) auth.Mapping {
-	f := d.fields(v, []string{"from", "rules"}, nil)
+	f := d.fields(v)
 	var froms []string
 	for _, from := range auth.Froms {
 		froms = append(froms, string(from))
@@ -135,7 +140,7 @@ func (d *decoder) oauth(v *value) *auth.OAuth {
 	if v == nil || v.broken {
 		return nil
 	}
-	f := d.fields(v, []string{"issuer", "audience", "keys", "algorithms", "user_claim", "clock_skew"}, nil)
+	f := d.fields(v)
 	o := &auth.OAuth{
 		Issuer: d.text(f["issuer"], ""), Audience: d.words(f["audience"]), Keys: d.text(f["keys"], ""),
 		UserClaim: d.text(f["user_claim"], "sub"), Skew: d.duration(f["clock_skew"], 30*time.Second),
@@ -147,7 +152,7 @@ func (d *decoder) oauth(v *value) *auth.OAuth {
 			"keys":     "the issuer's public keys: an absolute path, or an https URL (jwks_uri)",
 		} {
 			if f[key] == nil {
-				d.found(Error, v.line, v.column, join(v.path, key), "is missing: %s", why)
+				d.foundIn(v.file, Error, v.line, v.column, join(v.path, key), "is missing: %s", why)
 			}
 		}
 	}
@@ -215,6 +220,9 @@ func (d *decoder) people(c *Config, root *value) {
 		if where == nil {
 			where = root.at("listen", "kafka", "tls", "client_ca")
 		}
+		if c.ACLs != "" {
+			return
+		}
 		if k.Identified() && where != nil && !where.broken && (at == nil || !at.broken) {
 			d.wrong(where, "lets nobody write: there are no users; add auth.users: [{ name: …, topics: […] }]")
 		}
@@ -225,20 +233,21 @@ func (d *decoder) people(c *Config, root *value) {
 		return
 	}
 	for i := range c.Auth.Users {
-		d.canLogIn(k, &c.Auth.Users[i], at.items[i])
+		d.canLogIn(c, &c.Auth.Users[i], at.items[i])
 	}
 }
 
-func (d *decoder) canLogIn(k *KafkaListener, u *auth.User, at *value) {
+func (d *decoder) canLogIn(c *Config, u *auth.User, at *value) {
+	k := &c.Listen.Kafka
 	if at.broken || u.Name == "" {
 		return
 	}
-	can := k.TLS != nil && k.TLS.ClientCA != ""
+	can := c.entersHTTP(u) || k.TLS != nil && k.TLS.ClientCA != ""
 	for _, m := range k.SASL.Mechanisms {
-		has := u.Password != "" || slices.ContainsFunc(u.SCRAM, func(v auth.Verifier) bool { return v.Mechanism == m })
+		has := !u.Password.IsZero() || slices.ContainsFunc(u.SCRAM, func(v auth.Verifier) bool { return v.Mechanism == m })
 		if m == auth.Plain {
-			has = u.Password != "" || len(u.SCRAM) > 0
-			if u.Password == "" && slices.ContainsFunc(u.SCRAM, func(v auth.Verifier) bool { return v.Iterations > costlyVerifier }) {
+			has = !u.Password.IsZero() || len(u.SCRAM) > 0
+			if u.Password.IsZero() && slices.ContainsFunc(u.SCRAM, func(v auth.Verifier) bool { return v.Iterations > costlyVerifier }) {
 				d.warn(at, "has a verifier with so many iterations that each wrong password sent with PLAIN costs this machine a tenth of a second and more; "+
 					"take PLAIN out of the mechanisms, or make one with fewer")
 			}
@@ -247,5 +256,17 @@ func (d *decoder) canLogIn(k *KafkaListener, u *auth.User, at *value) {
 	}
 	if broken := at.at("scram"); !can && (broken == nil || !broken.broken) {
 		d.warn(at, "cannot log in: it has neither a password nor a verifier for the mechanisms of listen.kafka.sasl")
+	}
+}
+
+// rulesOf checks where rights come from beside the users' topics.
+func (d *decoder) rulesOf(c *Config, root *value) {
+	at := root.at("auth", "acls")
+	switch {
+	case c.ACLs == "" || len(c.Streams) == 0:
+	case c.ACLs != c.Streams[0].To:
+		d.wrong(at, "want the name of the system that the streams go to, %s: its ACLs are read with the connection that is there", c.Streams[0].To)
+	case !c.Listen.Kafka.Identified() && !c.Listen.HTTP.Login:
+		d.warn(at, "has no effect: no port asks who a client is; add listen.kafka.sasl, or listen.kafka.tls with client_ca")
 	}
 }

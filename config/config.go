@@ -16,11 +16,15 @@ import (
 type Config struct {
 	Listen  Listen
 	Auth    auth.Config // its Mechanisms are those of Listen.Kafka.SASL
+	ACLs    string      // the system whose ACLs give rights too; empty = none
 	Data    Data
+	Log     Log
 	Systems []System // in the order of the file
 	Streams []Stream // in the order of the file: the first that matches a topic takes it
 
-	secrets map[string]bool // paths of values that must not be shown
+	secrets map[string]bool        // paths of values that must not be shown
+	prints  map[string]fingerprint // of these, to compare
+	files   []string               // that were read beside the config itself, or looked for
 }
 
 // Listen says where clients reach us.
@@ -31,9 +35,10 @@ type Listen struct {
 
 // KafkaListener is the port that producers use.
 type KafkaListener struct {
-	Address   string    // host:port to bind; loopback, unless everyone has to show who it is; default 127.0.0.1:19092; port 0 = any free one
-	Advertise string    // host:port that clients are told; default Address; port 0 = the one that was bound
-	TLS       *KafkaTLS // nil = connections are not encrypted
+	Address   string  // host:port to bind; loopback, unless everyone has to show who it is; default 127.0.0.1:19092; port 0 = any free one
+	Advertise string  // host:port that clients are told; default Address; port 0 = the one that was bound; empty = what each came in by
+	Classes   []Class // the priorities that streams have, the highest first, which is at Address; never empty
+	TLS       *TLS    // nil = connections are not encrypted
 	SASL      KafkaSASL
 
 	MaxConnections           int // open at a time; default 10,000
@@ -42,8 +47,13 @@ type KafkaListener struct {
 
 // HTTPListener is the port of the API, metrics and health.
 type HTTPListener struct {
-	Address string // host:port to bind, loopback only for now; default 127.0.0.1:8790; port 0 = any free one
+	Address string // host:port to bind; loopback, unless requests have to show who they come from; default 127.0.0.1:8790; port 0 = any free one
 	MaxBody Size   // of one request with records, before and after inflating; default 8 MiB
+	TLS     *TLS   // nil = connections are not encrypted
+
+	Login               bool // requests have to show who they come from; default if there are users
+	OpenMetrics         bool // but for /metrics
+	PasswordsInTheClear bool // passwords and tokens may cross a network that anybody can read
 }
 
 // Data says where the log lives.
@@ -97,6 +107,7 @@ type Stream struct {
 	Acks         Acks          // default AcksRemote
 	AckPatience  time.Duration // longest wait for the target before the log alone acks; default 1.5 s
 	WhenIsolated WhenIsolated  // default Accept
+	Priority     Priority      // default Normal
 	Retain       time.Duration // payload is kept so long after it is confirmed, if there is room; default 1 h
 }
 
@@ -141,18 +152,22 @@ func Parse(name string, src []byte, env func(string) (string, bool)) (*Config, F
 	if env == nil {
 		env = func(string) (string, bool) { return "", false }
 	}
-	d := &decoder{file: name, env: env, secrets: make(map[string]bool)}
+	d := &decoder{file: name, env: env, secrets: make(map[string]bool), prints: make(map[string]fingerprint)}
 	root := d.read(src)
 	var c *Config
 	if root != nil {
+		d.include(root, len(src))
+		bind(root, declared)
+		d.hide(root)
 		c = d.config(root)
 		d.relate(c, root)
 	}
 	d.findings.settle(name)
+	d.findings = d.findings.bounded()
 	if d.findings.Err() != nil {
 		return nil, d.findings
 	}
-	c.secrets = d.secrets
+	c.secrets, c.prints, c.files = d.secrets, d.prints, d.files
 	return c, d.findings
 }
 

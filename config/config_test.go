@@ -86,7 +86,7 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 	c := parse(t, smallest)
 	want := &Config{
 		Listen: Listen{
-			Kafka: KafkaListener{Address: "127.0.0.1:19092", Advertise: "127.0.0.1:19092", MaxConnections: 10_000, MaxConnectionsPerAddress: 5_000},
+			Kafka: KafkaListener{Address: "127.0.0.1:19092", Advertise: "127.0.0.1:19092", Classes: []Class{{Normal, "127.0.0.1:19092", "127.0.0.1:19092"}}, MaxConnections: 10_000, MaxConnectionsPerAddress: 5_000},
 			HTTP:  HTTPListener{Address: "127.0.0.1:8790", MaxBody: 8 * MiB},
 		},
 		Data: Data{Dir: "./data", MaxSize: 10 * GiB, Scrub: 8 * Rate(MiB)},
@@ -96,9 +96,9 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 		}}},
 		Streams: []Stream{{
 			Name: "all", Topics: []string{"*"}, To: "primary", Acks: AcksRemote,
-			AckPatience: 1500 * time.Millisecond, WhenIsolated: Accept, Retain: time.Hour,
+			AckPatience: 1500 * time.Millisecond, WhenIsolated: Accept, Priority: Normal, Retain: time.Hour,
 		}},
-		secrets: map[string]bool{},
+		secrets: map[string]bool{}, prints: map[string]fingerprint{},
 	}
 	if !reflect.DeepEqual(c, want) {
 		t.Errorf("got %+v\nwant %+v", c, want)

@@ -15,8 +15,8 @@ type fields map[string]*value
 
 // A value that was found wrong before is treated as missing from here on, without another word.
 
-// fields takes a mapping apart. Keys in later are right by the design and not built yet: each has its answer.
-func (d *decoder) fields(v *value, known []string, later map[string]string) fields {
+// fields takes a mapping apart. The keys that it may have are declared in keys.go.
+func (d *decoder) fields(v *value) fields {
 	f := make(fields)
 	if v == nil || v.broken {
 		return f
@@ -28,16 +28,18 @@ func (d *decoder) fields(v *value, known []string, later map[string]string) fiel
 		return f
 	}
 	for _, e := range v.entries {
-		if slices.Contains(known, e.key) {
+		path := join(v.path, e.key)
+		switch k := v.key.child(e.key); {
+		case k == nil:
+		case k.later != "":
+			d.foundIn(e.value.file, Error, e.line, e.column, path, "%s", k.later)
+			continue
+		default:
 			f[e.key] = e.value
 			continue
 		}
-		path := join(v.path, e.key)
-		if why, ok := later[e.key]; ok {
-			d.found(Error, e.line, e.column, path, "%s", why)
-			continue
-		}
-		f := d.found(Error, e.line, e.column, path, "unknown key")
+		known := v.key.names()
+		f := d.foundIn(e.value.file, Error, e.line, e.column, path, "unknown key")
 		if f.Meant = nearest(e.key, known); f.Meant == "" {
 			f.Text += "; known here: " + strings.Join(known, ", ")
 		}

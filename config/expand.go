@@ -64,6 +64,7 @@ func (d *decoder) reference(v *value, ref string) string {
 	if path, ok := strings.CutPrefix(ref, "file:"); ok {
 		v.secret = true
 		path = d.beside(path)
+		d.files = append(d.files, path)
 		content, err := readFile(path)
 		if err != nil {
 			d.wrong(v, "the file %s cannot be read: %v", path, err)

@@ -93,10 +93,31 @@ func (f Findings) settle(main string) {
 	}
 	for i := range f {
 		f[i].Text = printable(f[i].Text)
+		if len(f[i].Key) > maxShownKey {
+			f[i].Key = strings.ToValidUTF8(f[i].Key[:maxShownKey], "") + "…"
+		}
 	}
 	slices.SortStableFunc(f, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
+}
+
+// maxShownKey bounds what a finding shows of a path, in bytes.
+const maxShownKey = 200
+
+// maxFindings is how many are told at once.
+const maxFindings = 500
+
+// bounded cuts off what nobody reads. An error stays one.
+func (f Findings) bounded() Findings {
+	if len(f) <= maxFindings {
+		return f
+	}
+	severity := Note
+	for _, x := range f[maxFindings-1:] {
+		severity = min(severity, x.Severity)
+	}
+	return append(f[:maxFindings-1:maxFindings-1], Finding{File: f[maxFindings-1].File, Line: f[maxFindings-1].Line, Column: f[maxFindings-1].Column, Severity: severity, Text: fmt.Sprintf("%d more findings; correct those above first", len(f)-maxFindings+1)})
 }
 
 // nearest returns the word of list that name was probably meant to be, or "".

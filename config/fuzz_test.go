@@ -5,7 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+
+	"github.com/streamdown/streamdown/test/budget"
 )
 
 // FuzzParse holds Parse to an answer in time, without a panic, that is either a config or an error; and every config to
@@ -19,19 +20,21 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(src)
 	}
+	_, texts := hostile(f)
+	for _, text := range texts {
+		f.Add([]byte(text))
+	}
 	f.Add(Template(""))
 	f.Add([]byte(smallest))
 	f.Add([]byte("a: " + strings.Repeat("[", 1000)))
 	f.Add([]byte(strings.Repeat("a:\n ", 100)))
 	f.Fuzz(func(t *testing.T, src []byte) {
-		if len(src) > 16<<10 || strings.Contains(string(src), "file:") {
-			return // time is allowed in proportion; no files of the machine are read
+		if len(src) > 4<<10 || strings.Contains(string(src), "file") || strings.Contains(string(src), "include") {
+			return // the budget is for a screenful; no files of the machine are read
 		}
-		start := time.Now()
-		c, findings := Parse("fuzz.yaml", src, lookup)
-		if spent := time.Since(start); spent > 2*time.Second {
-			t.Fatalf("took %s for %d bytes", spent, len(src))
-		}
+		var c *Config
+		var findings Findings
+		budget.Allow(t, readingCosts(len(src)), func() { c, findings = Parse("fuzz.yaml", src, lookup) })
 		if (c == nil) != (findings.Err() != nil) {
 			t.Fatalf("config %v with %v", c, findings)
 		}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"path/filepath"
 	"regexp"
@@ -31,7 +32,7 @@ func (d *decoder) kafka(v *value) Kafka {
 			f[e.key] = e.value
 		}
 	}
-	k.Security.Dir = filepath.Dir(d.file)
+	k.Security.Dir = filepath.Dir(cmp.Or(v.file, d.file))
 	if p := d.text(f[propertiesKey], ""); p != "" {
 		k.PropertiesFile = p
 		if k.Security.File = p; !filepath.IsAbs(p) {
@@ -88,6 +89,7 @@ var likeKey = regexp.MustCompile(`^[a-z][a-z0-9_]*(\.[a-z0-9_]+)+$`)
 // properties adds the entries of a properties file that the YAML does not have.
 func (d *decoder) properties(kafka *value, f fields, k *Kafka) {
 	file := k.Security.File
+	d.files = append(d.files, file)
 	src, err := credentials.ReadFile(file)
 	if err != nil {
 		d.wrong(f[propertiesKey], "%v", err)
@@ -113,7 +115,7 @@ func (d *decoder) properties(kafka *value, f fields, k *Kafka) {
 			continue
 		}
 		v := &value{
-			path: join(kafka.path, p.Key), file: file, line: p.Line, column: p.Column, kind: text, text: strings.TrimSpace(string(p.Value)),
+			path: join(kafka.path, p.Key), file: file, property: true, line: p.Line, column: p.Column, kind: text, text: strings.TrimSpace(p.Value.Reveal()),
 			secret: secretive(p.Key),
 		}
 		if !d.kafkaKey(kafka, entry{key: p.Key, line: p.Line, column: p.Column, value: v}, true) {
@@ -126,9 +128,8 @@ func (d *decoder) properties(kafka *value, f fields, k *Kafka) {
 			d.foundIn(file, Note, p.Line, p.Column, v.path, "has no effect: %s says it too, in line %d, and that counts", filepath.Base(d.file), own.line)
 			continue
 		}
-		if v.secret {
-			d.secrets[v.path] = true
-		}
+		v.key = kafka.key.child(p.Key)
+		d.hide(v)
 		f[p.Key] = v
 	}
 }
@@ -149,7 +150,7 @@ func (d *decoder) security(kafka *value, f fields, k *Kafka) {
 			broken = broken || v.broken
 		}
 		if use, _ := credentials.Key(key); use != credentials.Credential {
-			if v.file != "" {
+			if v.property {
 				k.fromFile = append(k.fromFile, key)
 			}
 			continue
@@ -157,7 +158,7 @@ func (d *decoder) security(kafka *value, f fields, k *Kafka) {
 		broken = broken || v.broken
 		switch {
 		case v.broken:
-		case v.file != "":
+		case v.property:
 			k.fromFile = append(k.fromFile, key)
 		case v.kind == mapping || v.kind == list:
 			d.wrong(v, "want text, not %s", v.kind)
@@ -202,7 +203,7 @@ func sorted(f fields) []string {
 
 func (d *decoder) bootstrap(kafka, v *value) []string {
 	if v == nil && !kafka.broken && (kafka.kind == mapping || kafka.kind == nothing) {
-		d.found(Error, kafka.line, kafka.column, join(kafka.path, "bootstrap.servers"), "is missing; write \"host:9092,host:9092\"")
+		d.foundIn(kafka.file, Error, kafka.line, kafka.column, join(kafka.path, "bootstrap.servers"), "is missing; write \"host:9092,host:9092\"")
 	}
 	if v == nil || v.broken {
 		return nil

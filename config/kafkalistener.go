@@ -5,8 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"io/fs"
-	"net"
-	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -16,8 +14,8 @@ import (
 	"github.com/streamdown/streamdown/auth"
 )
 
-// KafkaTLS says how the connections of producers are encrypted. The files hold PEM and are read again when they change.
-type KafkaTLS struct {
+// TLS says how the connections to a listener are encrypted. The files hold PEM and are read again when they change.
+type TLS struct {
 	Cert       string // our certificate and those between it and its root, required
 	Key        string // its key, required
 	ClientCA   string // roots of clients' certificates; empty = clients show none
@@ -43,24 +41,23 @@ func (k *KafkaListener) Identified() bool {
 	return len(k.SASL.Mechanisms) > 0 || k.TLS != nil && k.TLS.ClientCA != ""
 }
 
-// The choices of KafkaTLS.ClientAuth.
+// The choices of TLS.ClientAuth.
 const (
 	ClientRequired = "required"
 	ClientOptional = "optional"
 )
 
-var kafkaListenerKeys = []string{"address", "advertise", "tls", "sasl", "max_connections", "max_connections_per_address"}
-
 func (d *decoder) kafkaListener(v *value) KafkaListener {
-	f := d.fields(v, kafkaListenerKeys, nil)
+	f := d.fields(v)
 	k := KafkaListener{
 		Address:        d.address(f["address"], "127.0.0.1:19092"),
-		TLS:            d.kafkaTLS(f["tls"]),
+		TLS:            d.tls(f["tls"]),
 		SASL:           d.kafkaSASL(f["sasl"]),
 		MaxConnections: d.connections(f["max_connections"], 10_000),
 	}
 	k.MaxConnectionsPerAddress = d.connections(f["max_connections_per_address"], max(1, k.MaxConnections/2))
-	k.Advertise = d.text(f["advertise"], k.Address)
+	k.Advertise = d.text(f["advertise"], reachable(k.Address))
+	d.fields(f["classes"])
 	d.hostPort(f["advertise"], k.Advertise, true)
 	return k
 }
@@ -77,19 +74,19 @@ func (d *decoder) connections(v *value, fallback int) int {
 	return n
 }
 
-func (d *decoder) kafkaTLS(v *value) *KafkaTLS {
+func (d *decoder) tls(v *value) *TLS {
 	if v == nil || v.broken {
 		return nil
 	}
-	f := d.fields(v, []string{"cert", "key", "client_ca", "client_auth", "revoked", "min_version"}, nil)
-	t := &KafkaTLS{
+	f := d.fields(v)
+	t := &TLS{
 		Cert: d.text(f["cert"], ""), Key: d.text(f["key"], ""), ClientCA: d.text(f["client_ca"], ""), Revoked: d.text(f["revoked"], ""),
 		MinVersion: tls.VersionTLS12,
 	}
 	if v.kind == mapping {
 		for _, key := range []string{"cert", "key"} {
 			if f[key] == nil {
-				d.found(Error, v.line, v.column, join(v.path, key), "is missing; name the file in PEM")
+				d.foundIn(v.file, Error, v.line, v.column, join(v.path, key), "is missing; name the file in PEM")
 			}
 		}
 	}
@@ -120,7 +117,7 @@ func (d *decoder) kafkaTLS(v *value) *KafkaTLS {
 const endsSoon = 14 * 24 * time.Hour
 
 // certificate looks into the files, if they are here: a config may be checked on another machine.
-func (d *decoder) certificate(v *value, t *KafkaTLS) {
+func (d *decoder) certificate(v *value, t *TLS) {
 	if v == nil || v.broken || t.Cert == "" || t.Key == "" {
 		return
 	}
@@ -165,9 +162,9 @@ func (d *decoder) kafkaSASL(v *value) KafkaSASL {
 	if v == nil || v.broken {
 		return s
 	}
-	f := d.fields(v, []string{"mechanisms", "session_lifetime", inTheClear}, nil)
+	f := d.fields(v)
 	if v.kind == mapping && f["mechanisms"] == nil {
-		d.found(Error, v.line, v.column, join(v.path, "mechanisms"), "is missing; write mechanisms: [SCRAM-SHA-512]")
+		d.foundIn(v.file, Error, v.line, v.column, join(v.path, "mechanisms"), "is missing; write mechanisms: [SCRAM-SHA-512]")
 	}
 	var names []string
 	for _, m := range auth.SASL {
@@ -216,16 +213,21 @@ func (d *decoder) address(v *value, fallback string) string {
 	return address
 }
 
+// showsPassword reports whether a mechanism sends what one could log in with.
+func showsPassword(m auth.Mechanism) bool { return m == auth.Plain || m == auth.OAuthBearer }
+
 // open checks that a Kafka port that others can reach asks who they are, and warns of what is weak about how it does.
 func (d *decoder) open(c *Config, root *value) {
-	k := &c.Listen.Kafka
-	at := root.at("listen", "kafka", "address")
-	if at == nil || at.broken || loopback(k.Address) {
+	d.openAt(&c.Listen.Kafka, root.at("listen", "kafka", "address"), c.Listen.Kafka.Address, root)
+}
+
+func (d *decoder) openAt(k *KafkaListener, at *value, address string, root *value) {
+	if at == nil || at.broken || loopback(address) {
 		return
 	}
 	encrypted := k.TLS != nil
 	sasl := root.at("listen", "kafka", "sasl")
-	readable := slices.Contains(k.SASL.Mechanisms, auth.Plain) || slices.Contains(k.SASL.Mechanisms, auth.OAuthBearer)
+	readable := slices.ContainsFunc(k.SASL.Mechanisms, showsPassword)
 	switch {
 	case !k.everyone() && (sasl == nil || !sasl.broken):
 		d.wrong(at, "%s is not loopback, and whoever reaches the port may write: add listen.kafka.sasl: { mechanisms: [SCRAM-SHA-512] } with auth.users, "+
@@ -238,14 +240,30 @@ func (d *decoder) open(c *Config, root *value) {
 	case !encrypted:
 		d.warn(at, "is not loopback and has no TLS: whoever can listen on the network reads what is sent, and may change it; add listen.kafka.tls")
 	}
-	host, _, _ := net.SplitHostPort(k.Advertise)
-	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
-		where := root.at("listen", "kafka", "advertise")
-		if where == nil {
-			where = at
+}
+
+// advertised checks that clients are told addresses that they can use.
+func (d *decoder) advertised(c *Config, root *value) {
+	k := &c.Listen.Kafka
+	given := root.at("listen", "kafka")
+	if at := given.at("advertise"); at != nil && !at.broken && wildcard(k.Advertise) {
+		d.wrong(at, "is no address that a client can connect to; want host:port as they reach it, or leave it out: each is then told the address that it came in by")
+	}
+	for i, class := range k.Classes {
+		address := given.at("address")
+		if i > 0 {
+			here := given.at("classes", string(class.Priority))
+			if own := here.at("address"); own != nil {
+				address = own
+				d.openAt(k, own, class.Address, root)
+			}
+			if advertise := here.at("advertise"); advertise != nil && !advertise.broken && wildcard(class.Advertise) {
+				d.wrong(advertise, "is no address that a client can connect to; want host:port as they reach it")
+			}
 		}
-		if !where.broken {
-			d.wrong(where, "tells clients to connect to %s, which is no address; set listen.kafka.advertise to host:port as they reach it", host)
+		if class.Advertise == "" && address != nil && !address.broken && (i == 0 || address != given.at("address")) {
+			d.warn(address, "stands for all addresses of this machine, so each client is told the one that it came in by: behind a load balancer, NAT or in a container "+
+				"that is one that it may not reach; set advertise to host:port as clients reach it")
 		}
 	}
 }

@@ -11,9 +11,14 @@ func (d *decoder) relate(c *Config, root *value) {
 	d.targets(c, root)
 	d.sameNames(c, root)
 	d.shadowed(c, root)
+	d.classes(c, root)
 	d.open(c, root)
+	d.advertised(c, root)
+	d.httpDoor(c, root)
 	d.people(c, root)
-	if c.Listen.Kafka.Address == c.Listen.HTTP.Address && !strings.HasSuffix(c.Listen.HTTP.Address, ":0") {
+	d.rulesOf(c, root)
+	shared := slices.ContainsFunc(c.Listen.Kafka.Classes, func(k Class) bool { return k.Address == c.Listen.HTTP.Address })
+	if shared && !strings.HasSuffix(c.Listen.HTTP.Address, ":0") {
 		at := root.at("listen", "http", "address")
 		if at == nil {
 			at = root.at("listen", "kafka", "address")
@@ -71,7 +76,7 @@ func (d *decoder) targets(c *Config, root *value) {
 		case to == nil && len(names) == 1:
 			s.To = names[0]
 		case to == nil && len(names) > 1 && at.kind == mapping:
-			d.found(Error, at.line, at.column, at.path+".to", "is missing; systems are %s", strings.Join(names, ", "))
+			d.foundIn(at.file, Error, at.line, at.column, at.path+".to", "is missing; systems are %s", strings.Join(names, ", "))
 		case s.To != "" && len(names) > 0 && !slices.Contains(names, s.To):
 			f := d.wrong(to, "%s is not the name of a system", to.said())
 			if f.Meant = nearest(s.To, names); f.Meant == "" || to.secret {

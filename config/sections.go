@@ -6,19 +6,11 @@ import (
 	"time"
 )
 
-// What is in the design and not in this version answers for itself.
-const (
-	withTheDoor   = "comes with the door (TLS and logins), which is not in this version; leave it out"
-	withFallbacks = "comes with fallbacks, which are not in this version; leave it out"
-	withArchive   = "comes with the archive, which is not in this version; leave it out"
-	withPriority  = "comes with priority classes, which are not in this version; leave it out"
-)
-
 // config reads the whole file. What is wrong gets its default, so that the rest can be checked too.
 func (d *decoder) config(root *value) *Config {
-	f := d.fields(root, []string{"version", "listen", "auth", "data", "systems", "streams"}, nil)
+	f := d.fields(root)
 	d.version(root, f["version"])
-	c := &Config{Listen: d.listen(f["listen"]), Auth: d.auth(f["auth"]), Data: d.data(root, f["data"])}
+	c := &Config{Listen: d.listen(f["listen"]), Auth: d.auth(f["auth"]), ACLs: d.text(f["auth"].at("acls"), ""), Data: d.data(root, f["data"]), Log: d.log(f["log"])}
 	c.Systems = d.systems(root, f["systems"])
 	c.Streams = d.streams(root, f["streams"])
 	return c
@@ -35,12 +27,8 @@ func (d *decoder) version(root, v *value) {
 }
 
 func (d *decoder) listen(v *value) Listen {
-	f := d.fields(v, []string{"kafka", "http"}, nil)
-	http := d.fields(f["http"], []string{"address", "max_body"}, map[string]string{"tls": withTheDoor, "auth": withTheDoor})
-	return Listen{
-		Kafka: d.kafkaListener(f["kafka"]),
-		HTTP:  HTTPListener{Address: d.bind(http["address"], "127.0.0.1:8790"), MaxBody: d.maxBody(http["max_body"])},
-	}
+	f := d.fields(v)
+	return Listen{Kafka: d.kafkaListener(f["kafka"]), HTTP: d.httpListener(f["http"])}
 }
 
 // Bounds of listen.http.max_body: below the first hardly a record comes in; above the second a few requests fill memory.
@@ -59,23 +47,11 @@ func (d *decoder) maxBody(v *value) Size {
 	return size
 }
 
-// bind returns an address to listen on.
-func (d *decoder) bind(v *value, fallback string) string {
-	address := d.text(v, fallback)
-	if v == nil || address == fallback || !d.hostPort(v, address, true) {
-		return fallback
-	}
-	if !loopback(address) {
-		d.wrong(v, "%s is not loopback, and whoever reaches the port may write: until logins and TLS are in, listeners bind to 127.0.0.1, [::1] or localhost only", v.said())
-	}
-	return address
-}
-
 // minDataSize is room for a few segments.
 const minDataSize = 16 * MiB
 
 func (d *decoder) data(root, v *value) Data {
-	f := d.fields(v, []string{"dir", "max_size", "refuge", "scrub"}, nil)
+	f := d.fields(v)
 	data := Data{Dir: d.text(f["dir"], ""), MaxSize: d.size(f["max_size"], 10*GiB), Refuge: d.text(f["refuge"], "")}
 	data.Scrub = d.rate(f["scrub"], 8*Rate(MiB))
 	if f["dir"] == nil && (v == nil || !v.broken) {
@@ -83,7 +59,7 @@ func (d *decoder) data(root, v *value) Data {
 		if at == nil {
 			at = root
 		}
-		d.found(Error, at.line, at.column, "data.dir", "is missing; name the directory that holds the log")
+		d.foundIn(at.file, Error, at.line, at.column, "data.dir", "is missing; name the directory that holds the log")
 	}
 	if data.Refuge != "" && filepath.Clean(data.Refuge) == filepath.Clean(data.Dir) {
 		d.wrong(f["refuge"], "%s is data.dir itself; a refuge helps on another disk only", f["refuge"].said())
@@ -118,7 +94,7 @@ func (d *decoder) scrub(scrub, maxSize *value, data *Data) {
 
 func (d *decoder) systems(root, v *value) []System {
 	if v == nil || !v.broken && (v.kind == nothing || v.kind == mapping && len(v.entries) == 0) {
-		d.found(Error, root.line, root.column, "systems", "is missing; say where streams go: systems: { primary: { kafka: { bootstrap.servers: \"host:9092\" } } }")
+		d.foundIn(root.file, Error, root.line, root.column, "systems", "is missing; say where streams go: systems: { primary: { kafka: { bootstrap.servers: \"host:9092\" } } }")
 		return nil
 	}
 	if v.broken {
@@ -131,13 +107,9 @@ func (d *decoder) systems(root, v *value) []System {
 	var systems []System
 	for _, e := range v.entries {
 		if !goodName.MatchString(e.key) {
-			d.found(Error, e.line, e.column, e.value.path, "%q is not a name; use letters, digits, '-', '_' and '.', at most 64", e.key)
+			d.foundIn(e.value.file, Error, e.line, e.column, e.value.path, "%q is not a name; use letters, digits, '-', '_' and '.', at most 64", e.key)
 		}
-		later := make(map[string]string)
-		for _, kind := range []string{"pulsar", "kinesis", "rabbitmq", "s3", "azure"} {
-			later[kind] = "systems of this kind are not in this version; want kafka"
-		}
-		f := d.fields(e.value, []string{"kafka"}, later)
+		f := d.fields(e.value)
 		if f["kafka"] == nil && (e.value.kind == nothing || e.value.kind == mapping && len(e.value.entries) == 0) {
 			d.wrong(e.value, "says no kind; write kafka: { bootstrap.servers: \"host:9092\" }")
 		}
@@ -152,7 +124,7 @@ func (d *decoder) systems(root, v *value) []System {
 
 func (d *decoder) streams(root, v *value) []Stream {
 	if v == nil || !v.broken && (v.kind == nothing || v.kind == list && len(v.items) == 0) {
-		d.found(Error, root.line, root.column, "streams", "is missing; without a stream no topic is accepted: streams: [{ name: all, topics: [\"*\"], to: primary }]")
+		d.foundIn(root.file, Error, root.line, root.column, "streams", "is missing; without a stream no topic is accepted: streams: [{ name: all, topics: [\"*\"], to: primary }]")
 		return nil
 	}
 	if v.broken {
@@ -170,9 +142,7 @@ func (d *decoder) streams(root, v *value) []Stream {
 }
 
 func (d *decoder) stream(v *value) Stream {
-	f := d.fields(v, []string{"name", "topics", "to", "acks", "ack_patience", "when_isolated", "retain"}, map[string]string{
-		"fallback": withFallbacks, "archive": withArchive, "priority": withPriority,
-	})
+	f := d.fields(v)
 	s := Stream{
 		Name:         d.name(f["name"]),
 		Topics:       d.topics(v, f["topics"]),
@@ -180,6 +150,7 @@ func (d *decoder) stream(v *value) Stream {
 		Acks:         Acks(d.choice(f["acks"], string(AcksRemote), string(AcksRemote), string(AcksWAL))),
 		AckPatience:  d.duration(f["ack_patience"], 1500*time.Millisecond),
 		WhenIsolated: WhenIsolated(d.choice(f["when_isolated"], string(Accept), string(Accept), string(Reject))),
+		Priority:     Priority(d.choice(f["priority"], string(Normal), priorityNames()...)),
 		Retain:       d.duration(f["retain"], time.Hour),
 	}
 	if v.kind == nothing && !v.broken {
@@ -187,7 +158,7 @@ func (d *decoder) stream(v *value) Stream {
 		return s
 	}
 	if f["name"] == nil && v.kind == mapping {
-		d.found(Error, v.line, v.column, v.path+".name", "is missing")
+		d.foundIn(v.file, Error, v.line, v.column, v.path+".name", "is missing")
 	}
 	d.patience(f["ack_patience"], s.AckPatience)
 	if s.Acks == AcksWAL {
@@ -221,7 +192,7 @@ func (d *decoder) patience(v *value, patience time.Duration) {
 func (d *decoder) topics(stream, v *value) []string {
 	if v == nil {
 		if stream.kind == mapping {
-			d.found(Error, stream.line, stream.column, stream.path+".topics", "is missing; write topics: [\"*\"] for all topics")
+			d.foundIn(stream.file, Error, stream.line, stream.column, stream.path+".topics", "is missing; write topics: [\"*\"] for all topics")
 		}
 		return nil
 	}

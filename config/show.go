@@ -32,11 +32,15 @@ func (c *Config) Show() []byte {
 	line("listen:")
 	line("  kafka:")
 	line("    address: %s", q("listen.kafka.address", c.Listen.Kafka.Address))
-	line("    advertise: %s", q(c.advertisePath(), c.Listen.Kafka.Advertise))
+	if c.Listen.Kafka.Advertise != "" {
+		line("    advertise: %s", q(c.advertisePath(), c.Listen.Kafka.Advertise))
+	}
+	c.showClasses(line, q)
 	c.showKafkaListener(line, q)
 	line("  http:")
 	line("    address: %s", q("listen.http.address", c.Listen.HTTP.Address))
 	line("    max_body: %s", plain("listen.http.max_body", c.Listen.HTTP.MaxBody.String()))
+	c.showHTTPListener(line, q)
 	c.showAuth(line, q)
 	line("data:")
 	line("  dir: %s", q("data.dir", c.Data.Dir))
@@ -45,6 +49,8 @@ func (c *Config) Show() []byte {
 		line("  refuge: %s", q("data.refuge", c.Data.Refuge))
 	}
 	line("  scrub: %s", plain("data.scrub", c.Data.Scrub.String()))
+	line("log:")
+	line("  level: %s", plain("log.level", levelName(c.Log.Level)))
 	line("systems:")
 	for _, s := range c.Systems {
 		path := "systems." + s.Name + ".kafka."
@@ -73,6 +79,7 @@ func (c *Config) Show() []byte {
 		line("  - name: %s", q(path+"name", s.Name))
 		line("    topics: [%s]", strings.Join(topics, ", "))
 		line("    to: %s", q(path+"to", s.To))
+		line("    priority: %s", plain(path+"priority", string(s.Priority)))
 		line("    acks: %s", plain(path+"acks", string(s.Acks)))
 		if s.Acks == AcksRemote {
 			line("    ack_patience: %s", plain(path+"ack_patience", formatDuration(s.AckPatience)))

@@ -8,20 +8,34 @@ import (
 	"github.com/streamdown/streamdown/auth"
 )
 
+// showClasses writes where the classes below the first are. What follows from an address that is not shown is not shown.
+func (c *Config) showClasses(line func(format string, args ...any), q func(path, s string) string) {
+	const at = "listen.kafka."
+	for i, class := range c.Listen.Kafka.Classes[1:] {
+		if i == 0 {
+			line("    classes:")
+		}
+		line("      %s:", class.Priority)
+		for _, f := range []struct{ key, value string }{{"address", class.Address}, {"advertise", class.Advertise}} {
+			path := at + "classes." + string(class.Priority) + "." + f.key
+			switch {
+			case f.value == "":
+				continue
+			case c.secrets[at+"address"] || c.secrets[at+"advertise"]:
+				path = at + "address"
+				if !c.secrets[path] {
+					path = at + "advertise"
+				}
+			}
+			line("        %s: %s", f.key, q(path, f.value))
+		}
+	}
+}
+
 // showKafkaListener writes what is below listen.kafka, after the addresses.
 func (c *Config) showKafkaListener(line func(format string, args ...any), q func(path, s string) string) {
 	k := &c.Listen.Kafka
-	if t := k.TLS; t != nil {
-		line("    tls:")
-		for _, f := range []struct{ key, value string }{
-			{"cert", t.Cert}, {"key", t.Key}, {"client_ca", t.ClientCA}, {"client_auth", t.ClientAuth}, {"revoked", t.Revoked},
-		} {
-			if f.value != "" {
-				line("      %s: %s", f.key, q("listen.kafka.tls."+f.key, f.value))
-			}
-		}
-		line("      min_version: %q", map[uint16]string{tls.VersionTLS12: "1.2", tls.VersionTLS13: "1.3"}[t.MinVersion])
-	}
+	showTLS(line, q, "listen.kafka.tls.", k.TLS)
 	if s := &k.SASL; len(s.Mechanisms) > 0 {
 		line("    sasl:")
 		names := make([]string, len(s.Mechanisms))
@@ -40,13 +54,52 @@ func (c *Config) showKafkaListener(line func(format string, args ...any), q func
 	line("    max_connections_per_address: %d", k.MaxConnectionsPerAddress)
 }
 
+// showHTTPListener writes what is below listen.http, after the address and the size of bodies.
+func (c *Config) showHTTPListener(line func(format string, args ...any), q func(path, s string) string) {
+	h := &c.Listen.HTTP
+	showTLS(line, q, "listen.http.tls.", h.TLS)
+	login, metrics := loginOff, metricsLogin
+	if h.Login {
+		login = loginRequired
+	}
+	if h.OpenMetrics {
+		metrics = metricsOpen
+	}
+	line("    login: %s", q("listen.http.login", login))
+	if h.Login || h.OpenMetrics {
+		line("    metrics: %s", q("listen.http.metrics", metrics))
+	}
+	if h.PasswordsInTheClear {
+		line("    %s: true", inTheClear)
+	}
+}
+
+// showTLS writes the files of a listener.
+func showTLS(line func(format string, args ...any), q func(path, s string) string, path string, t *TLS) {
+	if t == nil {
+		return
+	}
+	line("    tls:")
+	for _, f := range []struct{ key, value string }{
+		{"cert", t.Cert}, {"key", t.Key}, {"client_ca", t.ClientCA}, {"client_auth", t.ClientAuth}, {"revoked", t.Revoked},
+	} {
+		if f.value != "" {
+			line("      %s: %s", f.key, q(path+f.key, f.value))
+		}
+	}
+	line("      min_version: %q", map[uint16]string{tls.VersionTLS12: "1.2", tls.VersionTLS13: "1.3"}[t.MinVersion])
+}
+
 // showAuth writes who may come in. Passwords and verifiers are never shown.
 func (c *Config) showAuth(line func(format string, args ...any), q func(path, s string) string) {
 	a := &c.Auth
-	if len(a.Users) == 0 && a.OAuth == nil && a.Certificates.From == "" && len(a.Certificates.Rules) == 0 {
+	if c.ACLs == "" && len(a.Users) == 0 && a.OAuth == nil && a.Certificates.From == "" && len(a.Certificates.Rules) == 0 {
 		return
 	}
 	line("auth:")
+	if c.ACLs != "" {
+		line("  acls: %s", q("auth.acls", c.ACLs))
+	}
 	if m := &a.Certificates; m.From != "" || len(m.Rules) > 0 {
 		line("  certificates:")
 		if m.From != "" {
@@ -77,11 +130,15 @@ func (c *Config) showAuth(line func(format string, args ...any), q func(path, s 
 
 func (c *Config) showUser(line func(format string, args ...any), q func(path, s string) string, path string, u *auth.User) {
 	line("    - name: %s", q(path+".name", u.Name))
-	if u.Password != "" {
+	if !u.Password.IsZero() {
 		line("      password: %s", redacted)
 	}
 	if len(u.SCRAM) > 0 {
 		line("      scram: [%s]", strings.Repeat(", "+redacted, len(u.SCRAM))[2:])
+	}
+	line("      role: %s", q(path+".role", u.Role.String()))
+	if len(u.Topics) == 0 {
+		return // who has a role need not write
 	}
 	topics := make([]string, len(u.Topics))
 	for i, g := range u.Topics {

@@ -34,6 +34,7 @@ func (k kind) String() string { return kindNames[k] }
 
 // value is one node of the file, freed of YAML: the rest of the package knows nothing else.
 type value struct {
+	key          *key // what it is the value of, nil if nothing is declared here
 	path         string
 	file         string // where it stands, empty = in the config itself
 	line, column int
@@ -42,6 +43,7 @@ type value struct {
 	source       credentials.Value // of a scalar: what text was filled in from
 	secret       bool              // text must not be printed
 	literal      bool              // text stands in the file and came from nowhere else
+	property     bool              // stands in a properties file
 	broken       bool              // an error was found with it already; one is enough
 	entries      []entry
 	items        []*value
@@ -60,6 +62,9 @@ type decoder struct {
 	env      func(string) (string, bool)
 	findings Findings
 	secrets  map[string]bool
+	prints   map[string]fingerprint
+	files    []string
+	part     bool // of a config: the file is included by another
 }
 
 //nolint:unparam // its callers say how grave it is, as those of foundIn do
@@ -93,6 +98,10 @@ func (d *decoder) read(src []byte) *value {
 		d.found(Error, 0, 0, "", "is larger than 1 MiB")
 		return nil
 	}
+	if line, column, wrong := shape(src); wrong != "" {
+		d.found(Error, line, column, "", "%s", wrong)
+		return nil
+	}
 	file, err := parseYAML(src)
 	if err != nil {
 		var at yaml.Error
@@ -116,6 +125,9 @@ func (d *decoder) read(src []byte) *value {
 		}
 	}
 	if len(bodies) == 0 {
+		if d.part {
+			return &value{kind: mapping, line: 1, column: 1}
+		}
 		d.found(Error, 0, 0, "", "is empty; to get a commented example: streamdown init")
 		return nil
 	}
@@ -257,9 +269,6 @@ func (d *decoder) scalar(v *value, k kind, raw string) {
 	v.kind, v.text, v.source, v.literal = k, raw, credentials.Text(raw), !strings.Contains(raw, "${")
 	if k == text && strings.Contains(raw, "$") {
 		d.expand(v, raw)
-	}
-	if v.secret {
-		d.secrets[v.path] = true
 	}
 }
 

@@ -87,6 +87,9 @@ type Config struct {
 	Patience time.Duration // age above which a lane counts as not caught up, and silence as an outage; default 1.5 s
 	Window   int           // bytes read ahead for all lanes together; default 64 MiB
 	Request  int           // bytes of one produce request; default 1 MiB
+	// Class tells the priority class of a topic; nil means that all are of one. A request never has lanes of two (rule C2):
+	// its answer comes when the slowest of its partitions has answered.
+	Class    func(topic string) int
 	LookEach time.Duration // between looks at the cluster when all is well; default 5 s
 
 	ahead int  // bytes read ahead for one lane; laneAhead
@@ -108,6 +111,7 @@ type Config struct {
 	plantOldID   bool // a new life takes a new epoch of the old producer id
 	plantMove    bool // what is not stored after a scan goes out under the new id at once
 	plantSkip    bool // a new life does not ask what is stored under the binding before
+	plantMix     bool // a request takes lanes of all classes
 }
 
 func (c Config) withDefaults() Config {
@@ -229,10 +233,18 @@ func (c *Core) Looked(now time.Time, view *catalog.Cluster, reset bool, err erro
 	}
 	c.setUp(true)
 	for _, l := range c.order {
+		l.class = c.class(l.tp)
 		c.advance(l)
 	}
 	c.flush()
 	c.feed()
+}
+
+func (c *Core) class(tp streamdown.TopicPartition) int {
+	if c.cfg.Class == nil {
+		return 0
+	}
+	return c.cfg.Class(tp.Topic)
 }
 
 // ProbeFailed tells why a probe came to nothing; Probed comes next. What is wrong may have changed since the breaker
@@ -360,7 +372,7 @@ func (c *Core) lane(id streamdown.LaneID) *lane {
 	}
 	known := c.cfg.Book.Lane(id)
 	l := &lane{
-		id: id, tp: tp, bound: known.Bound, bind: known.Binding, confirmed: known.Confirmed, wanted: known.Confirmed,
+		id: id, tp: tp, class: c.class(tp), bound: known.Bound, bind: known.Binding, confirmed: known.Confirmed, wanted: known.Confirmed,
 		offset: known.Offset, doubt: known.Bound, cold: true, live: c.up, scannedOf: nobody,
 		closed: known.Bound, most: known.End,
 	}

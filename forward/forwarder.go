@@ -181,7 +181,7 @@ func (f *Forwarder) progress(now time.Time) {
 	f.confirmedAt = append(f.confirmedAt, sample{now, mark})
 	st := f.opt.Log.Stats()
 	// Retained payload yields to new data. Then the log is asked again and again: what it needs for it, it makes meanwhile.
-	pressed := st.Full != "" || st.MaxSize > 0 && st.Size > st.MaxSize/10*9
+	pressed := st.Full != "" || st.Room >= 0 && st.Room < st.MaxSize/10 // before any class of producers has to wait
 	n := 0
 	for n < len(f.confirmedAt) && (now.Sub(f.confirmedAt[n].at) >= f.opt.Retain || pressed) {
 		n++

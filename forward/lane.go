@@ -17,9 +17,10 @@ import (
 //
 // Batches leave the queue when they are confirmed.
 type lane struct {
-	id   streamdown.LaneID
-	tp   streamdown.TopicPartition
-	live bool // what SetLive was told last
+	id    streamdown.LaneID
+	tp    streamdown.TopicPartition
+	class int  // its topic's, as of the last look: a reload may change it
+	live  bool // what SetLive was told last
 
 	bound bool
 	bind  delivery.Binding

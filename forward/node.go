@@ -186,17 +186,25 @@ func (c *Core) flush() {
 	}
 }
 
-// request builds and sends one request: at most one batch per lane, as brokers want it, and never a lane that timed
-// out together with others.
+// request builds and sends one request: at most one batch per lane, as brokers want it, never lanes of two classes, and
+// never a lane that timed out together with others. The class is that of who waits longest, so that none starves.
 func (c *Core) request(n *node) bool {
 	r := c.spare.takeRequest()
 	r.tag, r.sent = c.nextTag(), c.now
-	size, taken := 0, 0
-	again := c.spare.lanes[:0] // have more to send: behind those that have to wait for the next request
+	size, seen, class := 0, 0, 0
+	again := c.spare.lanes[:0]   // have more to send: behind those that have to wait for the next request
+	others := c.spare.others[:0] // of another class: before all
 	for _, l := range n.ready {
 		if !c.sendable(l) || l.gen != n.gen {
 			l.ready = false
-			taken++
+			seen++
+			continue
+		}
+		if len(r.parcels) == 0 {
+			class = l.class
+		} else if l.class != class && !c.cfg.plantMix {
+			others = append(others, l)
+			seen++
 			continue
 		}
 		it := &l.queue[l.sent]
@@ -206,7 +214,7 @@ func (c *Core) request(n *node) bool {
 		if c.cfg.plantSwap && l.sent+1 < len(l.queue) && it.ordinal%7 == 3 {
 			l.queue[l.sent], l.queue[l.sent+1] = l.queue[l.sent+1], l.queue[l.sent]
 		}
-		taken++
+		seen++
 		r.parcels = append(r.parcels, sink.Parcel{})
 		l.stamp(&r.parcels[len(r.parcels)-1], it)
 		r.of = append(r.of, flight{l, it.ordinal})
@@ -227,11 +235,13 @@ func (c *Core) request(n *node) bool {
 			break
 		}
 	}
-	rest := copy(n.ready, n.ready[taken:])
+	rest := len(others) + copy(n.ready[len(others):], n.ready[seen:])
+	copy(n.ready, others)
 	clear(n.ready[rest:])
 	n.ready = append(n.ready[:rest], again...)
 	clear(again)
-	c.spare.lanes = again[:0]
+	clear(others)
+	c.spare.lanes, c.spare.others = again[:0], others[:0]
 	if len(r.parcels) == 0 {
 		c.spare.giveRequest(r, false)
 		return false

@@ -72,6 +72,7 @@ func (s *sim) open() {
 	cfg := Config{
 		Name: s.log.laneName, Book: g.book, From: g.book.Watermark(), Durable: s.log.durable(),
 		Breaker: breaker.Config{Seed: s.rng.Uint64()}, Patience: k.patience, Window: k.window, Request: k.request, ahead: k.ahead, near: k.near, spoil: true,
+		Class: rankOf,
 	}
 	s.plant.config(&cfg)
 	g.core = New(cfg, (*simActor)(g))

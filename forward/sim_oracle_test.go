@@ -130,12 +130,18 @@ func (o *oracle) refusals(m *content) {
 	}
 }
 
-// sent judges what goes on the wire: one partition at most once in a request, and one meaning per sequence (G7).
+// rankOf is the priority class of a topic: the simulated streams have one each.
+func rankOf(topic string) int { return len(topic) % 2 }
+
+// sent judges what goes on the wire: one partition at most once in a request and one class (C2), and one meaning per sequence (G7).
 func (o *oracle) sent(parcels []sink.Parcel) {
 	seen := 0
 	for i := range parcels {
 		p := &parcels[i]
 		tp := place(p.TopicPartition)
+		if rankOf(p.TopicPartition.Topic) != rankOf(parcels[0].TopicPartition.Topic) {
+			o.s.violate("C2", "%s and %s in one request", parcels[0].TopicPartition, p.TopicPartition)
+		}
 		if seen&(1<<tp) != 0 {
 			o.s.violate("G5", "%s twice in one request", p.TopicPartition)
 		}

@@ -25,6 +25,7 @@ const (
 	plantAlias
 	plantHasty
 	plantReuse
+	plantMix
 	// At the seams of the log, the intake and the target.
 	plantAckEarly    // the log shows entries to the books before they are durable
 	plantReadAhead   // the log can be read before it is durable
@@ -71,6 +72,8 @@ func (p plant) config(c *Config) {
 		c.plantHasty = true
 	case plantReuse:
 		c.plantReuse = true
+	case plantMix:
+		c.plantMix = true
 	}
 }
 
@@ -109,6 +112,7 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 		{"a batch stays in the reader's buffer", plantAlias, "bytes", 100},
 		{"a batch's buffer is given back when it was sent", plantHasty, "bytes", 100},
 		{"a request's parcels are used again when it was sent", plantReuse, "bytes", 100},
+		{"a request has lanes of two classes (C2)", plantMix, "C2", 100},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

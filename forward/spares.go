@@ -4,7 +4,8 @@ package forward
 type spares struct {
 	requests []request
 	rooms    [][]item // of queues, all of roomLeast
-	lanes    []*lane  // empty; for the one that builds a request
+	lanes    []*lane  // empty; for the one that builds a request, as others
+	others   []*lane
 }
 
 const (

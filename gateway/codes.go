@@ -4,6 +4,7 @@ package gateway
 const (
 	codeUnknownTopic           int16 = 3
 	codeLeaderNotAvailable     int16 = 5
+	codeNotLeader              int16 = 6
 	codeInvalidTopic           int16 = 17
 	codeInvalidAcks            int16 = 21
 	codeTopicNotAllowed        int16 = 29

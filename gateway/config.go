@@ -13,15 +13,17 @@ import (
 
 // Config says how the gateway presents itself and what it bounds. The zero value is usable.
 type Config struct {
-	// Advertise is the host:port that Metadata gives to clients. Empty means the listener's own address.
-	Advertise string
-	// NodeID is the id of the one virtual broker. 0 means 1.
-	NodeID int32
+	// Brokers are the virtual brokers that clients see, one for each listener of Serve. Empty means one, with node id 1
+	// and the listener's own address.
+	Brokers []Broker
+	// Leader says which of Brokers leads a topic, by its index; nil means the first. It may be called concurrently, and
+	// may change its mind: clients are sent to the new one.
+	Leader func(topic string) int
 	// ClusterIDFallback is given to clients as cluster id until the primary's own was seen. Empty means "streamdown".
 	ClusterIDFallback string
 
 	// TLS, if set, encrypts connections and may ask clients for certificates.
-	TLS *TLS
+	TLS *auth.TLS // its Protocols are ours to say
 	// SASL are the mechanisms with which clients log in. Empty = they do not, and certificates, if they are required,
 	// say who they are.
 	SASL []auth.Mechanism
@@ -51,7 +53,8 @@ type Config struct {
 	// At the bound the connection is not read any further.
 	MaxInFlight int
 	// MaxInFlightBytes bounds the Produce bytes of all connections together that were read and are not yet decided.
-	// 0 means 256 MiB. At the bound no connection starts another frame; frames that were begun before may pass it.
+	// 0 means 256 MiB. Each broker has an equal part; at its bound none of its connections starts another frame. Frames
+	// that were begun before may pass it.
 	MaxInFlightBytes int64
 
 	// WriteTimeout is how long a client may refuse to take its answers before its connection is closed. 0 means 30 s.
@@ -71,22 +74,17 @@ type Config struct {
 // Validate reports everything that is wrong with c.
 func (c Config) Validate() error {
 	var errs []error
-	if c.Advertise != "" {
-		if _, _, err := splitHostPort(c.Advertise); err != nil {
-			errs = append(errs, fmt.Errorf("advertise %q: %w: give host:port as clients can reach it", c.Advertise, err))
-		}
-	}
+	errs = append(errs, validBrokers(c.Brokers))
 	if c.TLS != nil {
 		errs = append(errs, c.TLS.Validate())
 	}
-	if c.Auth == nil && (len(c.SASL) > 0 || c.TLS != nil && c.TLS.ClientAuth != NoClientCert) {
+	if c.Auth == nil && (len(c.SASL) > 0 || c.TLS != nil && c.TLS.ClientAuth != auth.NoClientCert) {
 		errs = append(errs, errors.New("logins and client certificates need users: set auth.users"))
 	}
 	for _, bad := range []struct {
 		name string
 		is   bool
 	}{
-		{"node id", c.NodeID < 0},
 		{"max frame", c.MaxFrame < 0 || (c.MaxFrame > 0 && c.MaxFrame < 1024)},
 		{"max in flight", c.MaxInFlight < 0},
 		{"max in flight bytes", c.MaxInFlightBytes < 0},
@@ -108,8 +106,8 @@ func (c Config) Validate() error {
 }
 
 func (c Config) withDefaults() Config {
-	if c.NodeID == 0 {
-		c.NodeID = 1
+	if len(c.Brokers) == 0 {
+		c.Brokers = []Broker{{NodeID: 1}}
 	}
 	if c.ClusterIDFallback == "" {
 		c.ClusterIDFallback = "streamdown"

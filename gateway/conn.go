@@ -26,6 +26,7 @@ type header = wire.RequestHeader
 // conn is one client's connection: a reader that hands requests on in their order, and a writer that answers in it.
 type conn struct {
 	server *Server
+	broker *virtual // that the client talks to
 	raw    net.Conn // as it was taken
 	net    net.Conn // what is read and written: raw, or TLS above it
 	addr   netip.Addr
@@ -45,9 +46,10 @@ type conn struct {
 	said map[string]struct{}
 }
 
-func newConn(s *Server, nc net.Conn) *conn {
+func newConn(s *Server, nc net.Conn, at *virtual) *conn {
 	c := &conn{
 		server: s,
+		broker: at,
 		raw:    nc,
 		net:    nc,
 		addr:   addressOf(nc),
@@ -55,7 +57,7 @@ func newConn(s *Server, nc net.Conn) *conn {
 		log:    s.cfg.Logger.With("peer", nc.RemoteAddr().String()),
 	}
 	if s.credentials != nil {
-		c.net = tls.Server(nc, s.credentials.config())
+		c.net = tls.Server(nc, s.credentials.Config())
 	}
 	if len(s.cfg.SASL) > 0 {
 		c.login.by = time.Now().Add(s.cfg.HandshakeTimeout)
@@ -169,14 +171,35 @@ func (c *conn) read(ctx context.Context) error {
 		if err != nil {
 			return c.readError(ctx, err)
 		}
-		if !c.queue.wait() || c.server.hold.wait(ctx) != nil {
+		size := binary.BigEndian.Uint32(length)
+		brief, err := c.brief(r, size)
+		if err != nil {
+			return c.readError(ctx, err)
+		}
+		if !c.queue.wait() || !brief && c.broker.hold.wait(ctx) != nil {
 			return nil
 		}
 		in.begin() // the clock does not count what we made it wait
-		if err := c.readFrame(ctx, r, int(binary.BigEndian.Uint32(length))); err != nil {
+		if err := c.readFrame(ctx, r, int(size)); err != nil {
 			return c.readError(ctx, err)
 		}
 	}
+}
+
+// maxBrief is as long as a request can be that does not wait for room.
+const maxBrief = 4 << 10
+
+// brief reports whether the frame is a small one that asks something. Such a one does not wait while there are too many
+// Produce bytes: they are not its own, and a client asks whichever broker it likes for what it needs at another one.
+func (c *conn) brief(r *bufio.Reader, size uint32) (bool, error) {
+	if size < 8 || size > maxBrief {
+		return false, nil
+	}
+	start, err := r.Peek(6)
+	if err != nil {
+		return false, err
+	}
+	return int16(binary.BigEndian.Uint16(start[4:])) != keyProduce, nil
 }
 
 func (c *conn) readFrame(ctx context.Context, r io.Reader, size int) error {

@@ -55,10 +55,10 @@ func (h *held) answer(i int, base streamdown.Offset) {
 func pipe(t *testing.T, cfg Config, in Intake, d Directory) (client net.Conn, s *Server, stop func()) {
 	client, ours := net.Pipe()
 	s = New(cfg, in, d)
-	s.advertisedHost, s.advertisedPort = "h", 1
+	s.brokers[0].host, s.brokers[0].port = "h", 1
 	reading, stopReading := context.WithCancel(t.Context())
 	work, stopWork := context.WithCancel(context.Background())
-	c := newConn(s, ours)
+	c := newConn(s, ours, s.brokers[0])
 	var running sync.WaitGroup
 	running.Go(func() { c.run(reading, work) })
 	t.Cleanup(func() {

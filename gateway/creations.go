@@ -44,12 +44,14 @@ func (s *Server) createTopics(ctx context.Context) {
 		select {
 		case name := <-s.creations.todo:
 			limited, cancel := context.WithTimeout(ctx, createTimeout)
-			err := s.directory.Create(limited, name)
+			err := s.carryOut(limited, name)
 			cancel()
-			if err != nil {
+			switch {
+			case name == lookAround: // whoever waits is told what was known before
+			case err != nil:
 				s.stats.createsFailed.Add(1)
 				s.cfg.Logger.Warn("topic not created: its producers are told to ask again", "topic", name, "err", err)
-			} else {
+			default:
 				s.cfg.Logger.Info("topic created for a producer", "topic", name)
 			}
 			s.creations.landed(name, err)
@@ -57,6 +59,16 @@ func (s *Server) createTopics(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// lookAround stands among the names of topics for a look at all that there are.
+const lookAround = ""
+
+func (s *Server) carryOut(ctx context.Context, name string) error {
+	if name == lookAround {
+		return s.directory.Look(ctx)
+	}
+	return s.directory.Create(ctx, name)
 }
 
 // landed ends the flight of a name. One that failed is kept for createPause, so that it is not tried again at once.

@@ -7,7 +7,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// describeCluster shows the one virtual broker (KIP-700; version 1 added the kind of endpoint, KIP-919).
+// describeCluster shows the virtual brokers (KIP-700; version 1 added the kind of endpoint, KIP-919).
 func (c *conn) describeCluster(h header, body []byte) (answer, error) {
 	const brokers = 1
 	endpoint := int8(brokers)
@@ -33,10 +33,13 @@ func (c *conn) describeCluster(h header, body []byte) (answer, error) {
 			return r, nil
 		}
 		r.EndpointType = brokers
-		r.ClusterID, r.ControllerID = c.server.clusterID(), c.server.cfg.NodeID
-		b := kmsg.NewDescribeClusterResponseBroker()
-		b.NodeID, b.Host, b.Port = c.server.cfg.NodeID, c.server.advertisedHost, c.server.advertisedPort
-		r.Brokers = append(r.Brokers, b)
+		r.ClusterID, r.ControllerID = c.server.clusterID(), c.server.brokers[0].NodeID
+		for _, v := range c.server.brokers {
+			b := kmsg.NewDescribeClusterResponseBroker()
+			b.NodeID = v.NodeID
+			b.Host, b.Port = v.address(c)
+			r.Brokers = append(r.Brokers, b)
+		}
 		return r, nil
 	}, nil
 }

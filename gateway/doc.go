@@ -1,7 +1,7 @@
 // Package gateway speaks the Kafka protocol to producers.
 //
-// To a client it is a cluster of one broker that leads every partition: what arrives in Produce goes to an Intake,
-// what exists is asked of a Directory, and everything that is not producing is refused in words that say what to do.
+// To a client it is a cluster of one broker that leads every partition, or of a few with a port each (brokers.go), so that
+// answers that may be held leave others alone: what arrives in Produce goes to an Intake, what exists is asked of a Directory, and everything that is not producing is refused in words that say what to do.
 // It keeps nothing itself and never calls an upstream on a client's time, with one exception: the creation of a topic.
 //
 // Each connection has two goroutines. The reader takes frames in order and hands them on before it reads the next

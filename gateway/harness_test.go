@@ -8,6 +8,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,7 +18,7 @@ import (
 )
 
 // testTime bounds what a test waits for.
-const testTime = 20 * time.Second
+const testTime = time.Minute
 
 // running is a server on a port of its own.
 type running struct {
@@ -185,6 +187,27 @@ func eventually(t testing.TB, what string, is func() bool) {
 		case <-tick.C:
 		case <-deadline:
 			t.Fatalf("not within %v: %s", testTime, what)
+		}
+	}
+}
+
+// says waits until the log has all these words: some lines are written after the client has its answer.
+func (s *text) says(t testing.TB, words ...string) {
+	t.Helper()
+	deadline := time.After(testTime)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for {
+		said := s.String()
+		missing := slices.IndexFunc(words, func(w string) bool { return !strings.Contains(said, w) })
+		if missing < 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Errorf("the log does not say %q:\n%s", words[missing], said)
+			return
 		}
 	}
 }

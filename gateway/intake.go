@@ -24,7 +24,11 @@ type Directory interface {
 	Cluster() *catalog.Cluster
 	// Takes reports whether any stream matches the topic (rule B5).
 	Takes(topic string) bool
+	// Durable reports whether a restart would know the topic of Cluster by the same id.
+	Durable(t *catalog.Topic) bool
 	// Create asks upstream for the topic with the cluster's own defaults and returns once Cluster shows it. It returns
 	// an error at once when upstream is known to be away, and when upstream refuses.
 	Create(ctx context.Context, topic string) error
+	// Look asks upstream which topics there are and returns once Cluster shows them, with errors as Create has them.
+	Look(ctx context.Context) error
 }

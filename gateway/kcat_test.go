@@ -41,6 +41,20 @@ func TestKcatProduces(t *testing.T) {
 			})
 		}
 	}
+	t.Run("each class through the other one's port", func(t *testing.T) {
+		m.add("critical-k", 3)
+		m.add("low-k", 3)
+		_, addrs := serveBoth(t, Config{}, m, m)
+		for i, topic := range []string{"low-k", "critical-k"} {
+			ctx, cancel := context.WithTimeout(t.Context(), testTime)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, kcat, "-P", "-b", addrs[i], "-t", topic, "-X", "enable.idempotence=true")
+			cmd.Stdin = strings.NewReader(strings.Repeat("a value\n", 100))
+			if out, err := cmd.CombinedOutput(); err != nil || m.records(topic) != 100 {
+				t.Errorf("%s: %v, %d records\n%s", topic, err, m.records(topic), out)
+			}
+		}
+	})
 	t.Run("a topic that no stream takes fails fast", func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), testTime)
 		defer cancel()

@@ -152,8 +152,9 @@ func TestConnectionsAreCapped(t *testing.T) {
 		p.ask(metadataOf(9, false, "t"), described(9))
 	}
 	dial(t, s.addr).closed()
-	if !strings.Contains(log.String(), "too many are open") || s.Stats().Cut[cutTooMany] != 1 {
-		t.Errorf("cut %v; %s", s.Stats().Cut, log.String())
+	log.says(t, "too many are open")
+	if s.Stats().Cut[cutTooMany] != 1 {
+		t.Errorf("cut %v", s.Stats().Cut)
 	}
 	first.ask(metadataOf(9, false, "t"), described(9))
 	second.nc.Close()

@@ -27,6 +27,8 @@ type memory struct {
 
 	takes  func(topic string) bool
 	create func(ctx context.Context, topic string) error // nil: create it with 3 partitions
+	look   func()                                        // called with mu held; nil: nothing is new
+	looks  int
 }
 
 type sequenceKey struct {
@@ -73,7 +75,19 @@ func (m *memory) Cluster() *catalog.Cluster {
 	return m.cluster
 }
 
+func (m *memory) Durable(*catalog.Topic) bool { return true }
+
 func (m *memory) Takes(topic string) bool { return m.takes(topic) }
+
+func (m *memory) Look(context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.looks++
+	if m.look != nil {
+		m.look()
+	}
+	return nil
+}
 
 func (m *memory) Create(ctx context.Context, topic string) error {
 	m.mu.Lock()

@@ -21,9 +21,13 @@ type metadataRequest struct {
 	create  bool // allow_auto_topic_creation; implied before version 4
 }
 
-// metadata answers which topics exist. One virtual broker leads every partition, whatever leads it upstream and
-// whether anything does: that is what lets a producer go on during an outage. Leader epochs are not passed on, because
-// our leadership never changes hands.
+// metadataTopicID is the version that topics have ids from (KIP-516).
+const metadataTopicID = 10
+
+// metadata answers which topics exist. A virtual broker of ours leads every partition, whatever leads it upstream and
+// whether anything does: that is what lets a producer go on during an outage. Which one follows from the topic
+// (Config.Leader), and all of them are told at every one's port. There are no leader epochs: clients take the leader
+// that they are told last.
 func (c *conn) metadata(h header, body []byte) (answer, error) {
 	r := metadataRequest{version: h.Version, create: true}
 	f := newFields(body, h.Version >= 9)
@@ -31,7 +35,7 @@ func (c *conn) metadata(h header, body []byte) (answer, error) {
 	r.all = n < 0 || (n == 0 && h.Version == 0)
 	for range n {
 		var id streamdown.ID
-		if h.Version >= 10 {
+		if h.Version >= metadataTopicID {
 			id = f.uuid()
 		}
 		name := f.nullable()
@@ -41,7 +45,7 @@ func (c *conn) metadata(h header, body []byte) (answer, error) {
 			return nil, f.end()
 		case name != nil:
 			r.names = append(r.names, string(name))
-		case h.Version >= 10:
+		case h.Version >= metadataTopicID:
 			r.ids = append(r.ids, id)
 		default:
 			f.fail("null where a topic's name must be")
@@ -70,29 +74,34 @@ func (c *conn) metadata(h header, body []byte) (answer, error) {
 
 func (c *conn) answerMetadata(ctx context.Context, q metadataRequest) kmsg.Response {
 	s := c.server
-	if q.create {
+	if q.create && !q.all {
 		c.createUnknown(ctx, q.names)
+	} else {
+		c.lookAgain(ctx, q)
 	}
 	cluster := s.directory.Cluster()
 	r := kmsg.NewPtrMetadataResponse()
 	r.Version = q.version
-	b := kmsg.NewMetadataResponseBroker()
-	b.NodeID, b.Host, b.Port = s.cfg.NodeID, s.advertisedHost, s.advertisedPort
-	r.Brokers = append(r.Brokers, b)
-	r.ControllerID = s.cfg.NodeID
+	for _, v := range s.brokers {
+		b := kmsg.NewMetadataResponseBroker()
+		b.NodeID = v.NodeID
+		b.Host, b.Port = v.address(c)
+		r.Brokers = append(r.Brokers, b)
+	}
+	r.ControllerID = s.brokers[0].NodeID
 	r.ClusterID = kmsg.StringPtr(s.clusterID())
 	switch {
 	case q.all && cluster != nil:
 		for _, name := range slices.Sorted(maps.Keys(cluster.Topics)) {
 			if s.directory.Takes(name) && c.allows(name) {
-				r.Topics = append(r.Topics, s.describe(cluster.Topics[name]))
+				r.Topics = append(r.Topics, s.describe(q.version, cluster, cluster.Topics[name]))
 			}
 		}
 	case !q.all:
 		for _, name := range q.names {
-			r.Topics = append(r.Topics, c.topicByName(cluster, name, q.create))
+			r.Topics = append(r.Topics, c.topicByName(q.version, cluster, name, q.create))
 		}
-		r.Topics = append(r.Topics, c.topicsByID(cluster, q.ids)...)
+		r.Topics = append(r.Topics, c.topicsByID(q.version, cluster, q.ids)...)
 	}
 	return r
 }
@@ -108,6 +117,25 @@ func (c *conn) createUnknown(ctx context.Context, names []string) {
 		}
 	}
 	s.create(ctx, unknown)
+}
+
+// lookAfter is how old a look at the primary may be for what is not in it to be told as missing without a new one.
+const lookAfter = 100 * time.Millisecond
+
+// lookAgain has a look at the primary when somebody asks for a topic, or for all, that an old one may lack: brokers know
+// a new topic within moments, and clients that are told there is none give up on it at once (segmentio/kafka-go, which
+// asks for all, and @platformatic/kafka). There is one look at a time, and none for a while after one that failed.
+func (c *conn) lookAgain(ctx context.Context, q metadataRequest) {
+	s := c.server
+	cluster := s.directory.Cluster()
+	if cluster == nil || s.cfg.Now().Sub(cluster.At) < lookAfter {
+		return
+	}
+	if q.all || slices.ContainsFunc(q.names, func(name string) bool {
+		return known(cluster, name) == nil && validTopic(name) && s.directory.Takes(name) && c.allows(name)
+	}) {
+		s.create(ctx, []string{lookAround})
+	}
 }
 
 func known(cluster *catalog.Cluster, name string) *catalog.Topic {
@@ -128,7 +156,7 @@ const fresh = time.Minute
 //   - A topic that was never seen gets LEADER_NOT_AVAILABLE while it may exist: it was just asked for, or our view of
 //     the primary is old. At that code clients keep the record and ask again.
 //   - UNKNOWN_TOPIC_OR_PARTITION is left for what is known not to exist and is not to be created.
-func (c *conn) topicByName(cluster *catalog.Cluster, name string, create bool) kmsg.MetadataResponseTopic {
+func (c *conn) topicByName(version int16, cluster *catalog.Cluster, name string, create bool) kmsg.MetadataResponseTopic {
 	s := c.server
 	code := codeLeaderNotAvailable
 	switch t := known(cluster, name); {
@@ -142,7 +170,7 @@ func (c *conn) topicByName(cluster *catalog.Cluster, name string, create bool) k
 		code = codeTopicNotAllowed
 		c.notAllowed(name)
 	case t != nil:
-		return s.describe(t)
+		return s.describe(version, cluster, t)
 	case !create && cluster != nil && s.cfg.Now().Sub(cluster.At) <= fresh:
 		code = codeUnknownTopic
 	}
@@ -151,25 +179,19 @@ func (c *conn) topicByName(cluster *catalog.Cluster, name string, create bool) k
 }
 
 // topicsByID describes topics by their ids (version 10 and later, KIP-516).
-func (c *conn) topicsByID(cluster *catalog.Cluster, ids []streamdown.ID) []kmsg.MetadataResponseTopic {
+func (c *conn) topicsByID(version int16, cluster *catalog.Cluster, ids []streamdown.ID) []kmsg.MetadataResponseTopic {
 	if len(ids) == 0 {
 		return nil
 	}
-	byID := map[streamdown.ID]*catalog.Topic{}
-	if cluster != nil {
-		for _, t := range cluster.Topics {
-			byID[t.ID] = t
-		}
-	}
 	out := make([]kmsg.MetadataResponseTopic, 0, len(ids))
 	for _, id := range ids {
-		if t := byID[id]; t != nil && !id.IsZero() && c.server.directory.Takes(t.Name) {
+		if t := cluster.TopicByID(id); t != nil && c.server.directory.Takes(t.Name) {
 			if !c.allows(t.Name) {
 				c.server.stats.refused(codeTopicNotAllowed)
 				out = append(out, failedTopic(codeTopicNotAllowed, nil, id)) // an id is no secret, a name may be
 				continue
 			}
-			out = append(out, c.server.describe(t))
+			out = append(out, c.server.describe(version, cluster, t))
 			continue
 		}
 		c.server.stats.refused(codeUnknownTopicID)
@@ -184,25 +206,30 @@ func failedTopic(code int16, name *string, id streamdown.ID) kmsg.MetadataRespon
 	return t
 }
 
-// describe shows a topic with ourselves as the leader of each partition. What upstream says of its leaders does not
-// matter: records are taken in all the same.
-func (s *Server) describe(t *catalog.Topic) kmsg.MetadataResponseTopic {
-	if len(t.Partitions) == 0 {
-		code := t.Err
-		if code == 0 {
-			code = codeLeaderNotAvailable
-		}
-		s.stats.refused(code)
-		return failedTopic(code, &t.Name, t.ID)
+// describe shows a topic with one of ourselves as the leader of each partition. What upstream says of its leaders does
+// not matter: records are taken in all the same. An id is shown once it is durable, for a producer goes by it from then
+// on; that takes as long as the log takes for an entry.
+func (s *Server) describe(version int16, cluster *catalog.Cluster, t *catalog.Topic) kmsg.MetadataResponseTopic {
+	code, id := int16(0), cluster.ShownID(t)
+	switch {
+	case len(t.Partitions) == 0 && t.Err != 0:
+		code = t.Err
+	case len(t.Partitions) == 0, version >= metadataTopicID && !s.directory.Durable(t):
+		code = codeLeaderNotAvailable
 	}
+	if code != 0 {
+		s.stats.refused(code)
+		return failedTopic(code, &t.Name, id)
+	}
+	leader := s.leader(t.Name).NodeID
 	out := kmsg.NewMetadataResponseTopic()
-	out.Topic, out.TopicID, out.IsInternal = &t.Name, t.ID, t.Internal
-	nodes := []int32{s.cfg.NodeID} // shared by all partitions, only read
+	out.Topic, out.TopicID, out.IsInternal = &t.Name, id, t.Internal
+	nodes := []int32{leader} // shared by all partitions, only read
 	out.Partitions = make([]kmsg.MetadataResponseTopicPartition, len(t.Partitions))
 	for i := range out.Partitions {
 		p := &out.Partitions[i]
 		p.Default()
-		p.Partition, p.Leader, p.LeaderEpoch = int32(i), s.cfg.NodeID, -1
+		p.Partition, p.Leader, p.LeaderEpoch = int32(i), leader, -1
 		p.Replicas, p.ISR = nodes, nodes
 	}
 	return out

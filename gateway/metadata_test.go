@@ -32,7 +32,7 @@ func described(version int16) *kmsg.MetadataResponse {
 
 func TestOneBrokerLeadsEverythingInEveryVersion(t *testing.T) {
 	m := newMemory("t", "other-not-ours")
-	s := serve(t, Config{Advertise: "gate.example:1234", NodeID: 5}, m, m)
+	s := serve(t, Config{Brokers: []Broker{{NodeID: 5, Advertise: "gate.example:1234"}}}, m, m)
 	p := dial(t, s.addr)
 	for version := range int16(14) {
 		r := described(version)
@@ -224,4 +224,43 @@ func TestCreationsAreBounded(t *testing.T) {
 	if n := len(s.creations.flights); n > maxCreations {
 		t.Errorf("%d creations are kept, want at most %d", n, maxCreations)
 	}
+}
+
+// TestATopicThatIsNewUpstreamIsSeenAtOnce: some clients give up on a topic when they are told once that there is none.
+func TestATopicThatIsNewUpstreamIsSeenAtOnce(t *testing.T) {
+	for _, name := range []string{"by its name", "among all"} {
+		t.Run(name, func(t *testing.T) {
+			m := newMemory("t")
+			m.look = func() {
+				m.mu.Unlock()
+				defer m.mu.Lock()
+				m.add("new", 2)
+			}
+			late := m.cluster.At.Add(2 * lookAfter)
+			s := serve(t, Config{Now: func() time.Time { return late }}, m, m)
+			q := metadataOf(9, false, "new")
+			if name == "among all" {
+				q.Topics = nil
+			}
+			r := described(9)
+			dial(t, s.addr).ask(q, r)
+			last := r.Topics[0]
+			if name == "among all" && len(r.Topics) != 2 {
+				t.Fatalf("%d topics", len(r.Topics))
+			}
+			if *last.Topic != "new" || last.ErrorCode != 0 || len(last.Partitions) != 2 {
+				t.Errorf("%+v", last)
+			}
+		})
+	}
+	t.Run("one look at a fresh view is enough", func(t *testing.T) {
+		m := newMemory("t")
+		fresh := m.cluster.At
+		s := serve(t, Config{Now: func() time.Time { return fresh }}, m, m)
+		r := described(9)
+		dial(t, s.addr).ask(metadataOf(9, false, "none"), r)
+		if m.looks != 0 || r.Topics[0].ErrorCode != codeUnknownTopic {
+			t.Errorf("%d looks, %+v", m.looks, r.Topics[0])
+		}
+	})
 }

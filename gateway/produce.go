@@ -14,14 +14,15 @@ import (
 
 // Produce is parsed and answered by our own code: it is the hot request, and any client can send it.
 //
-// Versions 3 to 12 are taken. Version 3 brought record batches (KIP-98), 5 the log start, 7 zstd (KIP-110), 8 the
+// Versions 3 to 13 are taken. Version 3 brought record batches (KIP-98), 5 the log start, 7 zstd (KIP-110), 8 the
 // message of an error (KIP-467), 9 flexible fields (KIP-482), 10 hints to new leaders (KIP-951), 11 and 12 transactions
-// only. 13 names topics by id (KIP-516) and waits until our topic ids are durable. Sarama, kafkajs and segmentio send
-// lower versions than those advertised; 0 to 2 are parsed so that they can be refused per partition.
+// only, 13 names topics by id (KIP-516). Sarama, kafkajs and segmentio send lower versions than those advertised; 0 to 2
+// are parsed so that they can be refused per partition.
 const (
 	produceMin      = 3
-	produceMax      = 12
+	produceMax      = 13
 	produceFlexible = 9
+	produceTopicID  = 13
 	produceZstd     = 7
 )
 
@@ -41,6 +42,7 @@ type produceRequest struct {
 
 type producedTopic struct {
 	name  []byte
+	id    streamdown.ID // in place of the name
 	parts int
 }
 
@@ -60,7 +62,12 @@ func (r *produceRequest) parse(version int16, body []byte) error {
 	r.acks = f.int16()
 	f.int32() // how long a broker may wait for its replicas: ours is the node's own setting
 	for range f.count(6) {
-		t := producedTopic{name: f.string()}
+		var t producedTopic
+		if version >= produceTopicID {
+			t.id = f.uuid()
+		} else {
+			t.name = f.string()
+		}
 		for range f.count(6 - 1) {
 			p := producedPart{index: f.int32(), records: f.bytes()}
 			f.tags()
@@ -102,13 +109,13 @@ func (c *conn) produce(h header, body []byte, started time.Time) error {
 	r := &c.scratch
 	defer r.shrink()
 	a := newProduceAnswer(h, r.acks, started)
-	a.queue, a.hold = c.queue, &c.server.hold
+	a.queue, a.hold = c.queue, &c.broker.hold
 	// What a partition costs us until it is answered is more than the few bytes that may ask for it.
 	a.bytes = int64(len(body)) + 256*int64(len(r.parts))
 	a.hold.add(a.bytes)
 	for i := range r.topics {
 		t := &r.topics[i]
-		a.topics = append(a.topics, answeredTopic{name: c.names.intern(t.name), parts: t.parts})
+		a.topics = append(a.topics, c.topicOf(h.Version, t))
 	}
 	for i := range r.parts {
 		a.slot(i).partition = r.parts[i].index
@@ -119,11 +126,8 @@ func (c *conn) produce(h header, body []byte, started time.Time) error {
 	i := 0
 	for _, t := range a.topics {
 		code, why := refusal, reason
-		if code == 0 && !validTopic(t.name) {
-			code, why = codeInvalidTopic, "a topic's name is 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'"
-		}
-		if code == 0 && !c.allows(t.name) {
-			code, why = codeTopicNotAllowed, c.notAllowed(t.name)
+		if code == 0 {
+			code, why = c.refusesTopic(h, &t)
 		}
 		for range t.parts {
 			s := a.slots[i]
@@ -147,6 +151,36 @@ func (c *conn) produce(h header, body []byte, started time.Time) error {
 	c.queue.add(owed{correlation: h.CorrelationID, produce: a})
 	a.finish()
 	return nil
+}
+
+// topicOf is the topic as the answer needs it. One that is named by its id has a name if the id is known.
+func (c *conn) topicOf(version int16, t *producedTopic) answeredTopic {
+	a := answeredTopic{id: t.id, parts: t.parts}
+	if version < produceTopicID {
+		a.name = c.names.intern(t.name)
+	} else if known := c.server.directory.Cluster().TopicByID(t.id); known != nil {
+		a.name = known.Name
+	}
+	return a
+}
+
+// refusesTopic says whether nothing for the topic can be taken on this connection.
+func (c *conn) refusesTopic(h header, t *answeredTopic) (code int16, why string) {
+	s := c.server
+	switch {
+	case t.name == "" && h.Version >= produceTopicID:
+		// The client asks for metadata by the name and sends again. Another topic that has the name now is not the one
+		// that these records were meant for.
+		return codeUnknownTopicID, "no topic has this id (any more): ask for metadata"
+	case !validTopic(t.name):
+		return codeInvalidTopic, "a topic's name is 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'"
+	case !c.allows(t.name):
+		return codeTopicNotAllowed, c.notAllowed(t.name)
+	case len(s.brokers) > 1 && s.directory.Takes(t.name) && s.leader(t.name) != c.broker:
+		// Taken here, it could have the answers to others wait behind its own.
+		return codeNotLeader, "another port of streamdown's takes this topic: ask for metadata"
+	}
+	return 0, ""
 }
 
 // refusesProduce says whether the request as a whole can never be taken.
@@ -182,6 +216,7 @@ type produceAnswer struct {
 
 type answeredTopic struct {
 	name  string
+	id    streamdown.ID
 	parts int
 }
 

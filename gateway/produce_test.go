@@ -35,7 +35,11 @@ func randomProduce(rng *rand.Rand) *kmsg.ProduceRequest {
 	}
 	for range rng.IntN(4) {
 		t := kmsg.NewProduceRequestTopic()
-		t.Topic = string(bytes.Repeat([]byte("n"), rng.IntN(300)))
+		if r.Version >= produceTopicID {
+			t.TopicID = randomID(rng)
+		} else {
+			t.Topic = string(bytes.Repeat([]byte("n"), rng.IntN(300)))
+		}
 		for range rng.IntN(5) {
 			p := kmsg.NewProduceRequestTopicPartition()
 			p.Partition = rng.Int32()
@@ -52,6 +56,13 @@ func randomProduce(rng *rand.Rand) *kmsg.ProduceRequest {
 	return r
 }
 
+func randomID(rng *rand.Rand) (id [16]byte) {
+	for i := range id {
+		id[i] = byte(rng.Uint32())
+	}
+	return id
+}
+
 func sameProduce(t testing.TB, got *produceRequest, want *kmsg.ProduceRequest) {
 	t.Helper()
 	if got.acks != want.Acks || got.transactional != (want.TransactionID != nil) || len(got.topics) != len(want.Topics) {
@@ -59,7 +70,7 @@ func sameProduce(t testing.TB, got *produceRequest, want *kmsg.ProduceRequest) {
 	}
 	i := 0
 	for j, topic := range want.Topics {
-		if string(got.topics[j].name) != topic.Topic || got.topics[j].parts != len(topic.Partitions) {
+		if string(got.topics[j].name) != topic.Topic || got.topics[j].id != topic.TopicID || got.topics[j].parts != len(topic.Partitions) {
 			t.Fatalf("v%d: topic %d is %q with %d partitions, want %+v", want.Version, j, got.topics[j].name, got.topics[j].parts, topic)
 		}
 		for _, p := range topic.Partitions {
@@ -85,7 +96,11 @@ func TestProduceAnswersAreReadByKmsg(t *testing.T) {
 		i := 0
 		for range rng.IntN(4) {
 			wt := kmsg.NewProduceResponseTopic()
-			wt.Topic = string(bytes.Repeat([]byte("n"), rng.IntN(300)))
+			if version >= produceTopicID {
+				wt.TopicID = randomID(rng)
+			} else {
+				wt.Topic = string(bytes.Repeat([]byte("n"), rng.IntN(300)))
+			}
 			for range rng.IntN(5) {
 				wp := kmsg.NewProduceResponseTopicPartition()
 				wp.Partition, wp.ErrorCode, wp.LogAppendTime = rng.Int32(), int16(rng.IntN(3)), -1
@@ -111,7 +126,7 @@ func TestProduceAnswersAreReadByKmsg(t *testing.T) {
 				wt.Partitions = append(wt.Partitions, wp)
 				i++
 			}
-			a.topics = append(a.topics, answeredTopic{wt.Topic, len(wt.Partitions)})
+			a.topics = append(a.topics, answeredTopic{wt.Topic, wt.TopicID, len(wt.Partitions)})
 			want.Topics = append(want.Topics, wt)
 		}
 		b := a.appendTo([]byte("before"))[len("before"):]
@@ -125,7 +140,7 @@ func TestProduceAnswersAreReadByKmsg(t *testing.T) {
 		}
 		for j := range want.Topics {
 			w, g := want.Topics[j], got.Topics[j]
-			if w.Topic != g.Topic || len(w.Partitions) != len(g.Partitions) {
+			if w.Topic != g.Topic || w.TopicID != g.TopicID || len(w.Partitions) != len(g.Partitions) {
 				t.Fatalf("v%d: topic %q, want %q", version, g.Topic, w.Topic)
 			}
 			for k := range w.Partitions {
@@ -151,6 +166,7 @@ func FuzzProduceRequest(f *testing.F) {
 	f.Add(int16(3), []byte{0xff, 0xff, 0, 1, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff})           // 2^31-1 topics
 	f.Add(int16(3), []byte{0x80, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0})                          // a length of -32768
 	f.Add(int16(9), append([]byte{0, 0, 1, 0, 0, 0, 0}, bytes.Repeat([]byte{0xff}, 50)...)) // no varint
+	f.Add(int16(13), append([]byte{0, 0, 1, 0, 0, 0, 0, 2}, make([]byte, 16)...))           // an id, and no partitions behind it
 	f.Fuzz(func(t *testing.T, version int16, body []byte) {
 		if version < 0 || version > produceMax {
 			return

@@ -19,7 +19,11 @@ func (a *produceAnswer) appendTo(dst []byte) []byte {
 	dst = appendCount(dst, len(a.topics), flex)
 	i := 0
 	for _, t := range a.topics {
-		dst = appendString(dst, t.name, flex)
+		if v >= produceTopicID {
+			dst = append(dst, t.id[:]...)
+		} else {
+			dst = appendString(dst, t.name, flex)
+		}
 		dst = appendCount(dst, t.parts, flex)
 		for _, s := range a.slots[i : i+t.parts] {
 			dst = s.appendTo(dst, v, flex)

@@ -32,7 +32,7 @@ func TestAPIVersionsInEveryVersion(t *testing.T) {
 		}
 		// Without Produce 0 librdkafka does not compress, without Fetch 4 it produces message sets, without Fetch 10 it does not
 		// use zstd; with Produce 13 topics come by ids that we cannot promise.
-		if has[keyProduce] != [2]int16{0, 12} || has[keyFetch] != [2]int16{4, 11} {
+		if has[keyProduce] != [2]int16{0, 13} || has[keyFetch] != [2]int16{4, 11} {
 			t.Errorf("v%d: %v", version, has)
 		}
 		if _, telemetry := has[71]; telemetry {
@@ -183,7 +183,7 @@ func TestReadersAreRefused(t *testing.T) {
 func TestDescribeClusterShowsTheVirtualBroker(t *testing.T) {
 	m := newMemory("t")
 	m.set(func(m *memory) { m.cluster = nil })
-	s := serve(t, Config{NodeID: 4, ClusterIDFallback: "mine"}, m, m)
+	s := serve(t, Config{Brokers: []Broker{{NodeID: 4}}, ClusterIDFallback: "mine"}, m, m)
 	p := dial(t, s.addr)
 	for version := range int16(3) {
 		q := kmsg.NewPtrDescribeClusterRequest()

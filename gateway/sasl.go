@@ -77,7 +77,7 @@ func (c *conn) saslHandshake(h header, body []byte) (answer, error) {
 	}
 	r := kmsg.NewPtrSASLHandshakeResponse()
 	r.Version = h.Version
-	for _, m := range c.server.cfg.SASL {
+	for _, m := range c.server.mechanisms() {
 		r.SupportedMechanisms = append(r.SupportedMechanisms, string(m))
 	}
 	switch who := c.login.who.Load(); {
@@ -90,14 +90,14 @@ func (c *conn) saslHandshake(h header, body []byte) (answer, error) {
 		c.leave = errBadLogin
 	default:
 		var offered bool
-		if slices.Contains(c.server.cfg.SASL, mechanism) {
+		if slices.Contains(c.server.mechanisms(), mechanism) {
 			c.login.exchange, offered = c.server.cfg.Auth.Begin(mechanism)
 		}
 		c.login.bare = offered && h.Version == 0
 		if !offered {
 			r.ErrorCode = codeUnsupportedMechanism
 			c.server.stats.login("other", "unsupported_mechanism")
-			c.warn("login refused: its mechanism is not offered", "mechanism", shorten(string(mechanism), 40), "offered", c.server.cfg.SASL,
+			c.warn("login refused: its mechanism is not offered", "mechanism", shorten(string(mechanism), 40), "offered", c.server.mechanisms(),
 				"try", "set the client's sasl.mechanism to one of them, or add it to listen.kafka.sasl")
 			c.leave = errBadLogin
 		}
@@ -197,7 +197,7 @@ func (c *conn) step(ctx context.Context, token []byte) (reply []byte, pause time
 	}
 	c.is(who)
 	c.login.expires = who.Expires
-	if life := s.cfg.SessionLifetime; life > 0 {
+	if life := s.sessionLifetime(); life > 0 {
 		if end := s.cfg.Now().Add(life); who.Expires.IsZero() || end.Before(who.Expires) {
 			c.login.expires = end
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/streamdown/streamdown/auth"
 	"github.com/streamdown/streamdown/test/budget"
+	"github.com/streamdown/streamdown/test/hostile"
 )
 
 // FuzzBeforeALogin reads a connection of somebody who has not logged in: whatever comes, it does not get in without a
@@ -33,7 +34,9 @@ func FuzzBeforeALogin(f *testing.F) {
 	}
 	f.Add(frame(1, produceOf(9, -1, "t", 0)))
 	f.Add(append(binary.BigEndian.AppendUint32(nil, maxEarlyFrame), make([]byte, maxEarlyFrame)...))
-	f.Add([]byte("GET / HTTP/1.1\r\n\r\n"))
+	for _, i := range hostile.Seeds(hostile.Stranger) {
+		f.Add(i.Data)
+	}
 	// Without verifiers for PLAIN: what they cost is theirs, and bounded by auth.
 	users := people(f)
 	users.Users, users.Mechanisms = users.Users[:1], passwords()
@@ -42,7 +45,7 @@ func FuzzBeforeALogin(f *testing.F) {
 	f.Fuzz(func(t *testing.T, stream []byte) {
 		budget.Check(t, len(stream), func() {
 			s := New(cfg, m, m)
-			c := &conn{server: s, queue: newQueue(4), log: s.cfg.Logger}
+			c := &conn{server: s, broker: s.brokers[0], queue: newQueue(4), log: s.cfg.Logger}
 			over, cancel := context.WithCancel(t.Context())
 			cancel() // the pause after a failure is not waited for
 			r := bytes.NewReader(stream)

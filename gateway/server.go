@@ -7,26 +7,29 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/streamdown/streamdown/auth"
 )
 
-// Server serves producers on one listener.
+// Server serves producers on one listener for each virtual broker.
 type Server struct {
 	cfg       Config
 	intake    Intake
 	directory Directory
 	stats     counters
-	hold      hold
+	brokers   []*virtual
 	frames    frames
 	creations creations
 	slowdown  auth.Slowdown
 	loud      loud
 
-	credentials    *credentials // set by Serve before the first connection; nil = no TLS
-	advertisedHost string       // set by Serve before the first connection
-	advertisedPort int32
+	credentials *auth.TLSFiles // set by Serve before the first connection; nil = no TLS
+	begun       chan struct{}  // closed by Serve before the first connection
+	live        atomic.Pointer[Live]
 
 	mu      sync.Mutex // guards the following
 	conns   map[*conn]struct{}
@@ -37,8 +40,13 @@ type Server struct {
 // New returns a server that hands what it takes to in and asks d what exists. It touches nothing.
 func New(cfg Config, in Intake, d Directory) *Server {
 	cfg = cfg.withDefaults()
-	s := &Server{cfg: cfg, intake: in, directory: d, conns: map[*conn]struct{}{}, from: map[netip.Addr]int{}, creations: newCreations()}
-	s.hold.max = cfg.MaxInFlightBytes
+	s := &Server{
+		cfg: cfg, intake: in, directory: d, conns: map[*conn]struct{}{}, from: map[netip.Addr]int{}, creations: newCreations(),
+		begun: make(chan struct{}),
+	}
+	for _, b := range cfg.Brokers {
+		s.brokers = append(s.brokers, &virtual{Broker: b, hold: hold{max: max(1, cfg.MaxInFlightBytes/int64(len(cfg.Brokers)))}})
+	}
 	return s
 }
 
@@ -46,14 +54,20 @@ func New(cfg Config, in Intake, d Directory) *Server {
 // does has to show who it is.
 var ErrNotLoopback = errors.New("whoever reaches it may write")
 
-// Serve takes connections from l until ctx ends, then closes l, reads no further requests, answers those that are
-// open for at most Config.DrainTime, and returns nil once all its goroutines have ended. It may be called once.
+// Serve takes connections from the listeners, one for each of Config.Brokers in their order, until ctx ends, then closes
+// them, reads no further requests, answers those that are open for at most Config.DrainTime, and returns nil once all its
+// goroutines have ended. It may be called once.
 //
 // A request that is not answered by then was never refused either: its client does not know, and asks again.
 // Serve waits for calls of the Intake that have not returned.
-func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	defer func() { _ = l.Close() }() // closed below as a rule
-	if err := s.begin(l); err != nil {
+func (s *Server) Serve(ctx context.Context, listeners ...net.Listener) error {
+	shut := func() {
+		for _, l := range listeners {
+			_ = l.Close()
+		}
+	}
+	defer shut() // closed below as a rule
+	if err := s.begin(listeners); err != nil {
 		return err
 	}
 	reading, stopReading := context.WithCancel(ctx)
@@ -63,7 +77,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stopped := make(chan struct{})
 	context.AfterFunc(reading, func() {
 		defer close(stopped)
-		_ = l.Close()
+		shut()
 		s.each((*conn).stop)
 	})
 
@@ -72,8 +86,14 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	for range creators {
 		creating.Go(func() { s.createTopics(work) })
 	}
-	err := s.accept(reading, work, l, &running)
-	stopReading() // if the listener ended by itself
+	var accepting errgroup.Group
+	for i, l := range listeners {
+		accepting.Go(func() error {
+			defer stopReading() // one listener that ends by itself ends all
+			return s.accept(reading, work, l, s.brokers[i], &running)
+		})
+	}
+	err := accepting.Wait()
 	<-stopped
 
 	drained := make(chan struct{})
@@ -94,35 +114,40 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	return err
 }
 
-// begin checks the listener and learns what to advertise.
-func (s *Server) begin(l net.Listener) error {
+// begin checks the listeners and learns what to advertise.
+func (s *Server) begin(listeners []net.Listener) error {
+	if len(listeners) != len(s.brokers) {
+		return fmt.Errorf("serve kafka: %d listeners for %d brokers", len(listeners), len(s.brokers))
+	}
+	first := listeners[0].Addr()
 	if err := s.cfg.Validate(); err != nil {
-		return fmt.Errorf("serve kafka on %s: %w", l.Addr(), err)
+		return fmt.Errorf("serve kafka on %s: %w", first, err)
 	}
-	tcp, ok := l.Addr().(*net.TCPAddr)
-	if everyone := len(s.cfg.SASL) > 0 || s.cfg.TLS != nil && s.cfg.TLS.ClientAuth == ClientCertRequired; !everyone && (!ok || !tcp.IP.IsLoopback()) {
-		return fmt.Errorf("serve kafka on %s: %w: add listen.kafka.sasl or required client certificates, or listen on 127.0.0.1 or [::1]", l.Addr(), ErrNotLoopback)
-	}
-	if s.cfg.TLS != nil {
-		var err error
-		if s.credentials, err = newCredentials(*s.cfg.TLS, s.cfg.Logger, s.cfg.Now); err != nil {
+	everyone := len(s.cfg.SASL) > 0 || s.cfg.TLS != nil && s.cfg.TLS.ClientAuth == auth.ClientCertRequired
+	for i, l := range listeners {
+		if tcp, ok := l.Addr().(*net.TCPAddr); !everyone && (!ok || !tcp.IP.IsLoopback()) {
+			return fmt.Errorf("serve kafka on %s: %w: add listen.kafka.sasl or required client certificates, or listen on 127.0.0.1 or [::1]", l.Addr(), ErrNotLoopback)
+		}
+		if err := s.brokers[i].learn(l); err != nil {
 			return fmt.Errorf("serve kafka on %s: %w", l.Addr(), err)
 		}
 	}
-	advertise := s.cfg.Advertise
-	if advertise == "" {
-		advertise = l.Addr().String()
+	if s.cfg.TLS != nil {
+		// Kafka's clients name no protocol within TLS. Who names another, such as a browser, is at the wrong port.
+		files := *s.cfg.TLS
+		files.Protocols = []string{"kafka"}
+		opened, err := auth.OpenTLS(files, "listen.kafka", s.cfg.Logger, s.cfg.Now)
+		if err != nil {
+			return fmt.Errorf("serve kafka on %s: %w", first, err)
+		}
+		s.credentials = opened
 	}
-	host, port, err := splitHostPort(advertise)
-	if err != nil {
-		return fmt.Errorf("serve kafka on %s: advertise %q: %w", l.Addr(), advertise, err)
-	}
-	s.advertisedHost, s.advertisedPort = host, port
+	close(s.begun)
 	return nil
 }
 
 // accept takes connections until the listener is closed. It returns nil when ctx closed it.
-func (s *Server) accept(ctx, work context.Context, l net.Listener, running *sync.WaitGroup) error {
+func (s *Server) accept(ctx, work context.Context, l net.Listener, at *virtual, running *sync.WaitGroup) error {
 	wait := time.Duration(0)
 	for {
 		nc, err := l.Accept()
@@ -144,7 +169,7 @@ func (s *Server) accept(ctx, work context.Context, l net.Listener, running *sync
 			continue
 		}
 		wait = 0
-		c := newConn(s, nc)
+		c := newConn(s, nc, at)
 		if !s.enter(c) {
 			_ = nc.Close()
 			continue

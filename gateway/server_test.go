@@ -42,7 +42,7 @@ func TestOnlyLoopbackIsServed(t *testing.T) {
 }
 
 func TestBadConfigIsRefusedWhole(t *testing.T) {
-	err := Config{Advertise: "nowhere", MaxFrame: -1, DrainTime: -time.Second}.Validate()
+	err := Config{Brokers: []Broker{{NodeID: 1, Advertise: "nowhere"}}, MaxFrame: -1, DrainTime: -time.Second}.Validate()
 	if err == nil {
 		t.Fatal("accepted")
 	}
@@ -51,7 +51,7 @@ func TestBadConfigIsRefusedWhole(t *testing.T) {
 			t.Errorf("%q is not in: %v", part, err)
 		}
 	}
-	if err := (Config{Advertise: "[::1]:9092"}).Validate(); err != nil {
+	if err := (Config{Brokers: []Broker{{NodeID: 1, Advertise: "[::1]:9092"}}}).Validate(); err != nil {
 		t.Error(err)
 	}
 }

@@ -16,6 +16,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/streamdown/streamdown/auth"
 )
 
 // TestSlowConnectionsCostLittle holds SLOW_CONNECTIONS (600) connections open that never log in, for SLOW_TIME (2s):
@@ -42,7 +44,7 @@ func TestSlowConnectionsCostLittle(t *testing.T) {
 	m := newMemory("t")
 	cfg := withLogins(t)
 	cert, key := ca.forServer().files(t, t.TempDir())
-	cfg.TLS = &TLS{Cert: cert, Key: key}
+	cfg.TLS = &auth.TLS{Cert: cert, Key: key}
 	cfg.MaxConnections, cfg.MaxConnectionsPerAddress = connections+100, connections+100
 	s := serve(t, cfg, m, m)
 	roots := &tls.Config{RootCAs: pool(ca.cert), ServerName: "localhost"}

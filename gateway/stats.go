@@ -137,10 +137,14 @@ func (s *Server) Stats() Stats {
 	c := &s.stats
 	st := Stats{
 		Accepted: c.accepted.Load(), Malformed: c.malformed.Load(), BytesIn: c.bytesIn.Load(),
-		OpenBytes: s.hold.bytes(), HeldReads: s.hold.waits.Load(), CreatesFailed: c.createsFailed.Load(),
-		Requests: map[int16]int64{}, Refusals: map[int16]int64{}, Clients: map[string]int64{},
+		CreatesFailed: c.createsFailed.Load(),
+		Requests:      map[int16]int64{}, Refusals: map[int16]int64{}, Clients: map[string]int64{},
 		Users: map[string]int64{}, Logins: map[Login]int64{}, Cut: map[string]int64{},
 		AckLatency: Latency{Bounds: latencyBounds, Counts: make([]int64, len(c.latency)), Sum: time.Duration(c.latencyNs.Load())},
+	}
+	for _, b := range s.brokers {
+		st.OpenBytes += b.hold.bytes()
+		st.HeldReads += b.hold.waits.Load()
 	}
 	for i := range c.requests {
 		if n := c.requests[i].Load(); n > 0 {

@@ -33,9 +33,9 @@ func mutual(t testing.TB, ca *authority, revoked string) Config {
 		t.Fatal(err)
 	}
 	return Config{
-		TLS: &TLS{
+		TLS: &auth.TLS{
 			Cert: cert, Key: key, ClientCA: write(t, filepath.Join(dir, "ca.pem"), pemOf("CERTIFICATE", ca.cert.Raw)),
-			ClientAuth: ClientCertRequired, Revoked: revoked,
+			ClientAuth: auth.ClientCertRequired, Revoked: revoked,
 		},
 		Auth: authorityOf(t, auth.Config{
 			Users: []auth.User{{Name: "orders", Topics: []streamdown.Glob{"t"}}}, Certificates: auth.Mapping{Rules: rules},
@@ -338,23 +338,19 @@ func TestStrangersAreNamedAndAnswered(t *testing.T) {
 				cfg = withLogins(t)
 			}
 			if cfg.Logger = logTo(&log); encrypted {
-				cfg.TLS = &TLS{Cert: cert, Key: key}
+				cfg.TLS = &auth.TLS{Cert: cert, Key: key}
 			}
 			m := newMemory("t")
 			s := serve(t, cfg, m, m)
 			if code, body := get(dial(t, s.addr).nc); code != 400 || !strings.Contains(body, "Kafka") {
 				t.Errorf("HTTP: %d %q", code, body)
 			}
-			if !strings.Contains(log.String(), "HTTP") {
-				t.Errorf("HTTP is not named: %s", log.String())
-			}
+			log.says(t, "HTTP")
 			if encrypted {
 				p := dial(t, s.addr)
 				p.send(frame(1, kmsg.NewPtrApiVersionsRequest()))
 				p.closed()
-				if !strings.Contains(log.String(), "Kafka protocol without TLS") || !strings.Contains(log.String(), "SSL or SASL_SSL") {
-					t.Errorf("Kafka without TLS is not named: %s", log.String())
-				}
+				log.says(t, "Kafka protocol without TLS", "SSL or SASL_SSL")
 				within := tls.Client(dial(t, s.addr).nc, &tls.Config{RootCAs: pool(ca.cert), ServerName: "localhost"})
 				if code, body := get(within); code != 400 || !strings.Contains(body, "Kafka") {
 					t.Errorf("HTTP within TLS: %d %q", code, body)
@@ -364,9 +360,7 @@ func TestStrangersAreNamedAndAnswered(t *testing.T) {
 			if err := hello(dial(t, s.addr).nc); err == nil || !strings.Contains(err.Error(), "handshake failure") {
 				t.Errorf("TLS: %v", err)
 			}
-			if !strings.Contains(log.String(), "TLS ClientHello") {
-				t.Errorf("TLS is not named: %s", log.String())
-			}
+			log.says(t, "TLS ClientHello")
 		}
 	}
 }

@@ -22,8 +22,9 @@
 // A request with an Idempotency-Key is stored once (idem.go), across restarts: the key becomes a producer id of its own,
 // and the intake's durable memory of producers does the rest.
 //
-// There is no login yet. Until a [Door] is given an [Authorizer] it turns away requests that name it by anything but
-// an address or localhost, and its listener has to be on loopback. Pages of other origins are turned away always.
+// Who asks is found out before a request comes here ([auth.PrincipalOf]); whether that may write to the topic is asked of
+// an [Authorizer]. A [Door] without one turns away requests that name it by anything but an address or localhost, and
+// its listener has to be on loopback. Pages of other origins are turned away always.
 //
 // Stability: may change.
 package httpin

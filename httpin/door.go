@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/streamdown/streamdown/auth"
 	"github.com/streamdown/streamdown/catalog"
 )
 
@@ -28,6 +29,7 @@ type Door struct {
 	stickies  stickies
 	once      onceMemory
 	origins   *http.CrossOriginProtection
+	serve     [routeCount]http.Handler
 
 	mu     sync.Mutex // guards the following
 	logged map[string]time.Time
@@ -40,6 +42,9 @@ func New(cfg Config, in Intake, dir Directory, receipts *Receipts) (*Door, error
 		return nil, fmt.Errorf("http ingest: %w", err)
 	}
 	d := &Door{cfg: cfg.withDefaults(), intake: in, directory: dir, receipts: receipts, origins: http.NewCrossOriginProtection(), logged: map[string]time.Time{}}
+	for i, serve := range [routeCount]func(http.ResponseWriter, *http.Request) *Problem{routeTopic: d.postTopic, routeREST: d.postREST, routeOpenAPI: d.openAPI} {
+		d.serve[i] = d.guard(i, routes[i].Method, serve)
+	}
 	return d, nil
 }
 
@@ -63,13 +68,16 @@ var routes = [routeCount]Route{
 // Routes lists what a door answers, in the form of http.ServeMux's patterns.
 func Routes() []Route { return routes[:] }
 
-// Mount adds the door's routes to a mux that serves other things too.
-func (d *Door) Mount(mux *http.ServeMux) {
-	serve := [routeCount]func(http.ResponseWriter, *http.Request) *Problem{routeTopic: d.postTopic, routeREST: d.postREST, routeOpenAPI: d.openAPI}
-	for i, r := range routes {
-		mux.Handle(r.Path, d.guard(i, r.Method, serve[i]))
-	}
+// PostTopic serves POST /v1/topics/{topic}, whose topic is a path value of the request.
+func (d *Door) PostTopic(w http.ResponseWriter, r *http.Request) { d.serve[routeTopic].ServeHTTP(w, r) }
+
+// PostRecords serves Confluent's route, whose cluster and topic are path values of the request.
+func (d *Door) PostRecords(w http.ResponseWriter, r *http.Request) {
+	d.serve[routeREST].ServeHTTP(w, r)
 }
+
+// OpenAPI serves the document that describes all this.
+func (d *Door) OpenAPI(w http.ResponseWriter, r *http.Request) { d.serve[routeOpenAPI].ServeHTTP(w, r) }
 
 // statusWriter notes the status that was answered.
 type statusWriter struct {
@@ -137,7 +145,7 @@ func (d *Door) admit(method string, w http.ResponseWriter, hr *http.Request) *Pr
 	}
 	if d.cfg.Authorizer == nil && !local(hr.Host) {
 		return refuse(http.StatusMisdirectedRequest, "host", "unknown host name", "use 127.0.0.1 or localhost in the URL",
-			"there is no login yet, so this is served to this machine only")
+			"there is no login, so this is served to this machine only")
 	}
 	if err := d.origins.Check(hr); err != nil {
 		return refuse(http.StatusForbidden, "cross_origin", "cross-origin request", "send records from a program, not from a page of another origin", "%v", err)
@@ -166,7 +174,7 @@ func (d *Door) refusedOnce(p *Problem, hr *http.Request) {
 	d.mu.Unlock()
 	if fresh {
 		d.cfg.Logger.Warn("http ingest: a request was refused; more of its kind are not logged for a minute",
-			"status", p.Status, "code", p.Code, "detail", shorten(p.Detail, 300), "try", p.Try, "client", hr.RemoteAddr)
+			"status", p.Status, "code", p.Code, "detail", shorten(p.Detail, 300), "try", p.Try, "client", hr.RemoteAddr, "user", user(hr))
 	}
 }
 
@@ -176,10 +184,8 @@ func (d *Door) topic(hr *http.Request) (string, *catalog.Topic, *Problem) {
 	if !validTopic(name) {
 		return "", nil, refuse(http.StatusBadRequest, "topic_name", "not a topic's name", "correct the URL", "a topic's name is 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'")
 	}
-	if a := d.cfg.Authorizer; a != nil {
-		if err := a.Authorize(hr, name); err != nil {
-			return "", nil, denied(err)
-		}
+	if p := d.may(hr, name); p != nil {
+		return "", nil, p
 	}
 	if !d.directory.Takes(name) {
 		return "", nil, refuse(http.StatusNotFound, "topic_not_taken", "no stream takes this topic", "add it to `streams` in the configuration, or correct the name",
@@ -200,6 +206,24 @@ func (d *Door) topic(hr *http.Request) (string, *catalog.Topic, *Problem) {
 	return name, t, nil
 }
 
+// may says why a request may not write to a topic, as it is now.
+func (d *Door) may(hr *http.Request, topic string) *Problem {
+	if a := d.cfg.Authorizer; a != nil {
+		if err := a.Authorize(hr, topic); err != nil {
+			return denied(err)
+		}
+	}
+	return nil
+}
+
+// user is who sent a request, "" if nobody was asked to say so.
+func user(hr *http.Request) string {
+	if who := auth.PrincipalOf(hr.Context()); who != nil {
+		return shorten(who.Name, 200)
+	}
+	return ""
+}
+
 func denied(err error) *Problem {
 	status := http.StatusForbidden
 	var with interface{ HTTPStatus() int }
@@ -210,7 +234,7 @@ func denied(err error) *Problem {
 	if status == http.StatusUnauthorized {
 		code, title = "unauthorized", "who are you?"
 	}
-	return refuse(status, code, title, "ask whoever runs this gateway for the right to write to the topic", "%v", err).closing()
+	return refuse(status, code, title, "add the topic to the user's topics in auth.users, or ask whoever runs this gateway to", "%v", err).closing()
 }
 
 // postTopic takes the records of one request to a topic.

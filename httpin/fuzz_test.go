@@ -42,7 +42,7 @@ func bare(t testing.TB) (*house, *sink) {
 		t.Fatal(err)
 	}
 	h.mux = http.NewServeMux()
-	h.door.Mount(h.mux)
+	h.mount()
 	return h, s
 }
 

@@ -129,8 +129,14 @@ func openHouse(t testing.TB, fs *vfs.Mem, edit ...func(*Config, *house)) *house 
 		t.Fatal(err)
 	}
 	h.mux = http.NewServeMux()
-	h.door.Mount(h.mux)
+	h.mount()
 	return h
+}
+
+func (h *house) mount() {
+	for i, serve := range [routeCount]http.HandlerFunc{routeTopic: h.door.PostTopic, routeREST: h.door.PostRecords, routeOpenAPI: h.door.OpenAPI} {
+		h.mux.Handle(routes[i].Path, serve)
+	}
 }
 
 func (h *house) Cluster() *catalog.Cluster {

@@ -12,13 +12,14 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 
 	"github.com/streamdown/streamdown"
+	"github.com/streamdown/streamdown/auth"
 	"github.com/streamdown/streamdown/batch"
 	"github.com/streamdown/streamdown/ingest"
 )
 
 // Idempotency-Key (draft-ietf-httpapi-idempotency-key-header): the same key on the same topic is stored once.
 //
-// Durably, a key is a producer of its own. Its producer id is a hash of topic and key, its epoch 14 bits of a hash of
+// Durably, a key is a producer of its own. Its producer id is a hash of user, topic and key, its epoch 14 bits of a hash of
 // the request, its sequences begin at 1, and what the intake remembers of each producer and partition (rule B2: durable
 // with the batches themselves, for 15 minutes at least) judges a repeat:
 //
@@ -31,9 +32,10 @@ import (
 //
 // It does not hold where partitions are added to the topic in between (keys then go elsewhere, and so does a repeat);
 // and another request under a used key is noticed after a restart only if it meets a partition that has the first one.
-// Keys are not secrets between those who may write to a topic: with a Kafka client one could send under a key's id.
+// Where users log in each has keys of its own, so that nobody gets the answer to another one's. They are not secrets
+// between those who may write to a topic: with a Kafka client one could send under a key's id.
 type onceKey struct {
-	id       [16]byte // hash of topic and key
+	id       [16]byte // hash of user, topic and key
 	print    [16]byte // hash of the request
 	replayed bool     // a part of it was stored before
 }
@@ -74,7 +76,11 @@ func newOnceKey(topic, key string, hr *http.Request, r *request, partitions, lim
 			h.Write([]byte(p))
 		}
 	}
-	put("streamdown idempotency key", topic, key)
+	if who := auth.PrincipalOf(hr.Context()); who != nil {
+		put("streamdown idempotency key of a user", who.Name, topic, key)
+	} else {
+		put("streamdown idempotency key", topic, key)
+	}
 	copy(k.id[:], h.Sum(nil))
 	h.Reset()
 	put("streamdown request", r.form.String(), hr.URL.RawQuery, hr.Header.Get("Content-Type"))

@@ -3,10 +3,12 @@ package httpin
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/streamdown/streamdown/auth"
 	"github.com/streamdown/streamdown/catalog"
 	"github.com/streamdown/streamdown/ingest"
 )
@@ -253,4 +255,34 @@ func TestAddedPartitionsDoNotPassForTheSameRequest(t *testing.T) {
 	h.door.once = onceMemory{}
 	h.topics["one"] = &catalog.Topic{Name: "one", Partitions: make([]catalog.Partition, 1), Config: catalog.TopicConfig{MaxMessageBytes: 50_000}}
 	h.problem(h.post("/v1/topics/one?key=k", "v", "Content-Type", octets, "Idempotency-Key", "k"), 422, "idempotency_key_reused")
+}
+
+// The id of a key is what it was before there were users, and with users each has keys of its own.
+func TestKeysBelongToUsers(t *testing.T) {
+	id := func(who *auth.Principal, topic, key string) [16]byte {
+		hr := httptest.NewRequest(http.MethodPost, "/v1/topics/"+topic, nil)
+		if who != nil {
+			hr = hr.WithContext(auth.WithPrincipal(hr.Context(), who))
+		}
+		r := newRequest(formLines)
+		defer r.release()
+		return newOnceKey(topic, key, hr, r, 3, 1000).id
+	}
+	if got := fmt.Sprintf("%x", id(nil, "orders", "k")); got != "94b5021b9d7c2f30dbbf9ccbf7ec4778" {
+		t.Errorf("the id without a user is %s: keys from before an upgrade are forgotten", got)
+	}
+	ana, bob := &auth.Principal{Name: "ana"}, &auth.Principal{Name: "bob"}
+	seen := map[[16]byte]string{}
+	for name, one := range map[string][16]byte{
+		"nobody": id(nil, "orders", "k"), "ana": id(ana, "orders", "k"), "bob": id(bob, "orders", "k"), "ana, another topic": id(ana, "clicks", "k"),
+		"a user whose name is a topic": id(&auth.Principal{Name: "orders"}, "k", ""),
+	} {
+		if other, there := seen[one]; there {
+			t.Errorf("%s and %s share a key", name, other)
+		}
+		seen[one] = name
+	}
+	if id(ana, "orders", "k") != id(&auth.Principal{Name: "ana", Mechanism: auth.Bearer}, "orders", "k") {
+		t.Error("a user's key depends on how the user logged in")
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -414,4 +415,42 @@ func TestAKindOfRefusalIsLoggedOnceAMinute(t *testing.T) {
 	if n := strings.Count(out.String(), "\n"); n != 2 {
 		t.Errorf("%d lines:\n%s", n, &out)
 	}
+}
+
+// A right that is taken away counts for a stream that is under way, too: from its next records on.
+func TestARightThatIsTakenAwayEndsAStream(t *testing.T) {
+	r := &revocable{}
+	h := newHouse(t, func(c *Config, _ *house) { c.Authorizer = r })
+	in, out := io.Pipe()
+	defer out.Close()
+	first := `{"value":{"type":"STRING","data":"before"}}`
+	go func() {
+		_, _ = io.WriteString(out, first)
+		for r.asked.Load() < 2 { // once for the request, once for its first records
+			<-time.NewTimer(time.Millisecond).C
+		}
+		r.revoked.Store(true)
+		_, _ = io.WriteString(out, strings.Replace(first, "before", "after", 1))
+	}()
+	w := h.send(http.MethodPost, "/v3/clusters/kafka-1/topics/one/records", in, "Content-Type", "application/json")
+	answers := strings.Split(strings.TrimSpace(w.Body.String()), "\n")
+	if len(answers) != 2 || !strings.Contains(answers[0], `"error_code":200`) || !strings.Contains(answers[1], `"error_code":403`) {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if all := h.all(); len(all) != 1 || all[0].value != "before" {
+		t.Errorf("stored: %v", all)
+	}
+}
+
+type revocable struct {
+	asked   atomic.Int64
+	revoked atomic.Bool
+}
+
+func (r *revocable) Authorize(*http.Request, string) error {
+	defer r.asked.Add(1)
+	if r.revoked.Load() {
+		return errors.New("not any more")
+	}
+	return nil
 }

@@ -171,6 +171,13 @@ func (s *stream) round() *Problem {
 			break
 		}
 	}
+	if p := d.may(s.hr, s.topic); p != nil && len(r.records) > 0 {
+		// The right was taken away while the stream goes on.
+		for i := range s.slots {
+			s.slots[i].problem, s.slots[i].record = p, -1
+		}
+		broken, r.records = p, r.records[:0]
+	}
 	if len(r.records) > 0 {
 		limit := time.Now().Add(d.cfg.AnswerWithin)
 		_ = s.control.SetWriteDeadline(limit.Add(30 * time.Second))

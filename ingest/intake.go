@@ -40,6 +40,8 @@ type Policy struct {
 	Patience time.Duration
 	// RejectIsolated refuses, with a retriable error, what would be on this disk only (when_isolated: reject).
 	RejectIsolated bool
+	// Above is the number of classes with a higher priority, for which room is left when the log gets full.
+	Above int
 }
 
 // Config wires an Intake.
@@ -52,6 +54,9 @@ type Config struct {
 	Now     func() time.Time // default time.Now
 	// HoldFor bounds how long a reply is held while the log is full. Default 20 s, below the clients' time-outs.
 	HoldFor time.Duration
+	// Room tells how many bytes the log may still grow by (-1 = not known), and its maximal size. Nil = each class may
+	// take all there is. It may be called concurrently.
+	Room func() (left, of int64)
 }
 
 // Intake admits batches. Concurrent use is fine; the order of Produce calls for one partition is the order of its log.
@@ -62,10 +67,12 @@ type Intake struct {
 	mu    sync.RWMutex // guards lanes
 	lanes map[streamdown.LaneID]*lane
 
+	room    room
 	rows    atomic.Int64 // producers that all lanes remember
 	sweepAt atomic.Int64 // unix milliseconds before which they are not swept again
 
 	closed    atomic.Bool
+	leaving   atomic.Bool   // nothing is held any more
 	admitted  atomic.Uint64 // batches
 	acked     atomic.Uint64 // records that a producer was told are safe
 	repeated  atomic.Uint64 // batches recognized as a client's retry
@@ -84,7 +91,7 @@ func New(cfg Config) *Intake {
 	if cfg.HoldFor <= 0 {
 		cfg.HoldFor = 20 * time.Second
 	}
-	return &Intake{cfg: cfg, lanes: map[streamdown.LaneID]*lane{}}
+	return &Intake{cfg: cfg, lanes: map[streamdown.LaneID]*lane{}, room: room{look: cfg.Room}}
 }
 
 // Attach gives the intake its log.
@@ -92,6 +99,10 @@ func (in *Intake) Attach(l Log) { in.log = l }
 
 // Stop makes every later Produce ask for its connection to be closed: nothing is admitted any more.
 func (in *Intake) Stop() { in.closed.Store(true) }
+
+// HoldNoMore makes replies that are held for want of space, now or later, end as if their time were up: whoever stops
+// the process waits for them, and their producers ask the next one.
+func (in *Intake) HoldNoMore() { in.leaving.Store(true) }
 
 // NewProducer returns a producer id for a client: random in 63 bits, so it is unguessable, apart from every id that a
 // cluster hands out in practice, and needs no memory of what was handed out before.
@@ -212,7 +223,7 @@ func (in *Intake) append(l *lane, h *batch.Header, records []byte, now time.Time
 			a.done(Result{Close: true, Base: streamdown.NoOffset, LogStart: streamdown.NoOffset})
 			return
 		}
-		if !ready || !in.cfg.Now().Before(limit) {
+		if !ready || in.leaving.Load() || !in.cfg.Now().Before(limit) {
 			if h.ProducerID != batch.NoProducerID {
 				// Refused while the next batch is on its way, an idempotent librdkafka meets "out of order" and gives up for
 				// good. A closed connection makes it, and every other client, send all of them again, in order.
@@ -260,6 +271,9 @@ func (in *Intake) tryAppend(l *lane, h *batch.Header, records []byte, now time.T
 		}
 	}
 	defer l.mu.Unlock()
+	if in.room.kept(a.policy.Above, in.cfg.Now()) {
+		return errKept
+	}
 	l.entry = wal.Entry{Kind: wal.KindBatch, Lane: l.id, Ordinal: l.next, Count: h.Count, Arrival: now.UnixMilli(), Body: records}
 	_, err := in.log.Append(&l.entry)
 	l.entry.Body = nil
@@ -267,6 +281,7 @@ func (in *Intake) tryAppend(l *lane, h *batch.Header, records []byte, now time.T
 		return err
 	}
 	in.admitted.Add(1)
+	in.room.take(len(records))
 	l.reserve(h, waiting{a, now})
 	return nil
 }

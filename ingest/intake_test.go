@@ -28,19 +28,32 @@ type house struct {
 	book *delivery.Book
 	log  *wal.Log
 
-	policy ingest.Policy
+	cluster func() *catalog.Cluster
+	policy  ingest.Policy
+	room    func() (left, of int64)
+	later   time.Duration // added to the clock
 }
+
+func (h *house) tick() { h.later += time.Second }
 
 func newHouse(t *testing.T, fs *vfs.Mem, maxSize int64) *house {
 	t.Helper()
 	h := &house{t: t, fs: fs, book: delivery.New()}
-	cluster := &catalog.Cluster{ID: "c", Topics: map[string]*catalog.Topic{
+	look := &catalog.Cluster{ID: "c", Topics: map[string]*catalog.Topic{
 		"orders": {Name: "orders", Partitions: make([]catalog.Partition, 2), Config: catalog.TopicConfig{MaxMessageBytes: 10000}},
 	}}
+	h.cluster = func() *catalog.Cluster { return look }
 	h.in = ingest.New(ingest.Config{
 		Confirmations: h.book, HoldFor: 10 * time.Millisecond,
 		Policy:  func(topic string) (ingest.Policy, bool) { return h.policy, topic != "secret" },
-		Cluster: func() *catalog.Cluster { return cluster },
+		Cluster: h.cluster,
+		Now:     func() time.Time { return time.Now().Add(h.later) },
+		Room: func() (int64, int64) {
+			if h.room == nil {
+				return -1, 0
+			}
+			return h.room()
+		},
 	})
 	var err error
 	h.log, _, err = wal.Open(wal.Config{FS: fs, Dir: "/d", MaxSize: maxSize, Books: []wal.Book{h.book, h.in}})

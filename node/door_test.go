@@ -59,7 +59,7 @@ listen:
 auth:
   users:
     - { name: shop, scram: "${SHOP}", topics: [orders] }
-    - { name: other, password: "${OTHER}", topics: [clicks] }
+    - { name: other, password: "${OTHER}", topics: [clicks], role: viewer }
 data: { dir: %q }
 systems: { primary: { kafka: { bootstrap.servers: %q } } }
 streams: [ { name: all, topics: ["*"], to: primary, acks: wal } ]
@@ -124,7 +124,13 @@ streams: [ { name: all, topics: ["*"], to: primary, acks: wal } ]
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := http.Get("http://" + n.HTTPAddr() + "/metrics")
+	ask, err := http.NewRequestWithContext(limited, http.MethodGet, "http://"+n.HTTPAddr()+"/metrics", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask.SetBasicAuth("other", marker)
+	ask.Close = true
+	resp, err := http.DefaultClient.Do(ask)
 	if err != nil {
 		t.Fatal(err)
 	}

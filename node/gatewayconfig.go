@@ -8,42 +8,46 @@ import (
 	"github.com/streamdown/streamdown/gateway"
 )
 
-// authority is who may come in at the Kafka port, nil if it does not ask.
+// authority is who may come in, nil if no port asks.
 func (n *Node) authority() (*auth.Authority, error) {
 	k := &n.cfg.Listen.Kafka
-	if !k.Identified() {
+	if !k.Identified() && !n.cfg.Listen.HTTP.Login {
 		return nil, nil
 	}
-	c := n.cfg.Auth
-	c.Mechanisms, c.Logger = k.SASL.Mechanisms, n.log
+	c := users(n.cfg)
+	c.Logger = n.log
 	a, err := auth.New(c)
 	if err != nil {
 		return nil, fmt.Errorf("auth: %w", err)
 	}
+	n.reloading.who = a
 	return a, nil
 }
 
 // gatewayConfig is how the Kafka port is served.
 func (n *Node) gatewayConfig(who *auth.Authority) gateway.Config {
 	k := &n.cfg.Listen.Kafka
+	if !k.Identified() {
+		who = nil // HTTP alone asks
+	}
 	return gateway.Config{
-		Advertise: n.advertise(), Logger: n.log, Auth: who,
+		Brokers: n.virtualBrokers(), Leader: n.leader, Logger: n.log, Auth: who,
 		MaxConnections: k.MaxConnections, MaxConnectionsPerAddress: k.MaxConnectionsPerAddress,
-		SASL: k.SASL.Mechanisms, SessionLifetime: k.SASL.SessionLifetime, TLS: gatewayTLS(k.TLS),
+		SASL: k.SASL.Mechanisms, SessionLifetime: k.SASL.SessionLifetime, TLS: listenerTLS(k.TLS),
 	}
 }
 
-func gatewayTLS(t *config.KafkaTLS) *gateway.TLS {
+func listenerTLS(t *config.TLS) *auth.TLS {
 	if t == nil {
 		return nil
 	}
-	g := &gateway.TLS{Cert: t.Cert, Key: t.Key, ClientCA: t.ClientCA, Revoked: t.Revoked, MinVersion: t.MinVersion}
+	g := &auth.TLS{Cert: t.Cert, Key: t.Key, ClientCA: t.ClientCA, Revoked: t.Revoked, MinVersion: t.MinVersion}
 	switch {
 	case t.ClientCA == "":
 	case t.ClientAuth == config.ClientRequired:
-		g.ClientAuth = gateway.ClientCertRequired
+		g.ClientAuth = auth.ClientCertRequired
 	default:
-		g.ClientAuth = gateway.ClientCertIfGiven
+		g.ClientAuth = auth.ClientCertIfGiven
 	}
 	return g
 }

@@ -23,5 +23,6 @@ func (n *Node) httpStatus() api.HTTP {
 	slices.SortFunc(h.Requests, func(a, b api.HTTPRequests) int {
 		return cmp.Or(cmp.Compare(a.Route, b.Route), a.Status-b.Status)
 	})
+	n.guard.Fill(&h)
 	return h
 }

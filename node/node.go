@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/streamdown/streamdown/api"
+	"github.com/streamdown/streamdown/auth"
 	"github.com/streamdown/streamdown/catalog"
 	"github.com/streamdown/streamdown/config"
 	"github.com/streamdown/streamdown/connect/kafka"
@@ -29,14 +30,21 @@ type Options struct {
 	Config  *config.Config
 	Version string
 	Logger  *slog.Logger // nil = silent
+	// Level is that of Logger, to be set to what the config says; nil = it stays as it is.
+	Level *slog.LevelVar
+	// Source is where Config came from, so that it can be read again; nil = it cannot.
+	Source *Source
 	// WrapTarget, if set, stands between the forwarder and the target: the demo plants faults there.
 	WrapTarget func(forward.Target) forward.Target
+	// Listen opens the listener that serves a purpose, such as "kafka"; nil = net.Listen. Whoever keeps sockets beyond the
+	// life of a process gives them here.
+	Listen func(purpose, address string) (net.Listener, error)
 }
 
 // Node is one process: a log, a gateway in front of it, a forwarder behind it.
 type Node struct {
 	opt     Options
-	cfg     *config.Config
+	cfg     *config.Config // that the process began with; now has what is in effect
 	log     *slog.Logger
 	started time.Time
 
@@ -49,12 +57,16 @@ type Node struct {
 	system    *config.System
 	gateway   *gateway.Server
 	door      *httpin.Door
+	guard     *api.Guard
+	httpTLS   *auth.TLSFiles // nil = without TLS
 	forwarder *forward.Forwarder
-	scrubber  *wal.Scrubber // nil if that is off
+	scrub     *scrubbing
+	rules     *ruleKeeper // nil = no rights come from Kafka
+	reloading reloading
 	// What the books counted while the log was opened does not count as accepted or confirmed by this process.
 	replayed, replayedConfirmed int64
 
-	kafkaL net.Listener
+	kafkaL []net.Listener // one for each class, the highest first
 	httpL  net.Listener
 }
 
@@ -71,10 +83,11 @@ func Open(opt Options) (n *Node, err error) {
 	if n.system, err = target(n.cfg); err != nil {
 		return nil, err
 	}
+	n.beginConfig()
 	if err := os.MkdirAll(n.cfg.Data.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("data directory: %w; set data.dir to a place that this user may write to", err)
 	}
-	n.intake = ingest.New(ingest.Config{Confirmations: n.book, Policy: n.policy, Cluster: n.catalog.Cluster})
+	n.intake = ingest.New(ingest.Config{Confirmations: n.book, Policy: n.policy, Cluster: n.catalog.Cluster, Room: n.room})
 	if refuge := n.cfg.Data.Refuge; refuge != "" {
 		if st, err := os.Stat(refuge); err != nil || !st.IsDir() {
 			// It is not made here: below a mount point whose disk is missing that would be the wrong disk.
@@ -102,7 +115,7 @@ func Open(opt Options) (n *Node, err error) {
 	n.catalog.Remember()
 	client, err := kafka.New(kafka.Config{
 		Bootstrap: n.system.Kafka.Bootstrap, ClientID: n.system.Kafka.ClientID, RequestTimeout: n.system.Kafka.RequestTimeout,
-		Credentials: n.system.Kafka.Security, ProduceTimeout: n.patience() * 2 / 3, Logger: n.log,
+		Credentials: &n.reloading.upstream, ProduceTimeout: n.patience() * 2 / 3, Logger: n.log,
 	})
 	if err != nil {
 		return nil, err
@@ -113,29 +126,42 @@ func Open(opt Options) (n *Node, err error) {
 		to = opt.WrapTarget(to)
 	}
 	n.forwarder = forward.NewForwarder(forward.Options{
-		Core: forward.Config{Patience: n.patience()}, Log: n.wal, Book: n.book, Catalog: n.catalog, Target: to,
+		Core: forward.Config{Patience: n.patience(), Class: n.leader}, Log: n.wal, Book: n.book, Catalog: n.catalog, Target: to,
 		Logger: n.log, Retain: n.retain(),
 	})
-	if rate := n.cfg.Data.Scrub; rate > 0 {
-		n.scrubber = wal.NewScrubber(n.wal, wal.ScrubConfig{Rate: int64(rate), Watermark: n.book.Watermark})
-	}
-	door := httpin.Config{MaxBody: int64(n.cfg.Listen.HTTP.MaxBody), LogID: n.wal.ID, Logger: n.log}
-	if n.door, err = httpin.New(door, n.intake, &directory{catalog: n.catalog, target: n.target, takes: n.takes}, receipts); err != nil {
-		return nil, err
-	}
+	n.scrub = newScrubbing(n.cfg.Data.Scrub, func(rate config.Rate) *wal.Scrubber {
+		if rate <= 0 {
+			return nil
+		}
+		return wal.NewScrubber(n.wal, wal.ScrubConfig{Rate: int64(rate), Watermark: n.book.Watermark})
+	})
 	who, err := n.authority()
 	if err != nil {
 		return nil, err
 	}
-	if n.kafkaL, err = net.Listen("tcp", n.cfg.Listen.Kafka.Address); err != nil {
-		return nil, fmt.Errorf("listen.kafka: %w; is another process on that port?", err)
+	if who != nil && n.cfg.ACLs != "" {
+		n.rules = newRuleKeeper(n.cfg.ACLs, n.cfg.Data.Dir, client.WriteRules, who.UseRules, n.log)
 	}
-	if n.httpL, err = net.Listen("tcp", n.cfg.Listen.HTTP.Address); err != nil {
-		_ = n.kafkaL.Close()
+	if err = n.openHTTP(who); err != nil {
+		return nil, err
+	}
+	door := httpin.Config{MaxBody: int64(n.cfg.Listen.HTTP.MaxBody), LogID: n.wal.ID, Authorizer: n.writers(who), Logger: n.log}
+	if n.door, err = httpin.New(door, n.intake, &directory{catalog: n.catalog, target: n.target, log: n.wal, takes: n.takes}, receipts); err != nil {
+		return nil, err
+	}
+	if err = n.openKafka(); err != nil {
+		return nil, err
+	}
+	if n.httpL, err = n.listen("http", n.cfg.Listen.HTTP.Address); err != nil {
+		n.closeKafka()
 		return nil, fmt.Errorf("listen.http: %w; is another process on that port?", err)
 	}
+	if err = n.reachable(); err != nil {
+		n.closeKafka()
+		return nil, errors.Join(err, n.httpL.Close())
+	}
 	n.gateway = gateway.New(n.gatewayConfig(who), n.intake,
-		&directory{catalog: n.catalog, target: n.target, takes: n.takes})
+		&directory{catalog: n.catalog, target: n.target, log: n.wal, takes: n.takes})
 	return n, nil
 }
 
@@ -158,17 +184,18 @@ func target(cfg *config.Config) (*config.System, error) {
 }
 
 func (n *Node) takes(topic string) bool {
-	_, ok := n.cfg.Match(topic)
+	_, ok := n.now().Match(topic)
 	return ok
 }
 
 func (n *Node) policy(topic string) (ingest.Policy, bool) {
-	s, ok := n.cfg.Match(topic)
+	s, ok := n.now().Match(topic)
 	if !ok {
 		return ingest.Policy{}, false
 	}
 	return ingest.Policy{
 		Remote: s.Acks == config.AcksRemote, Patience: s.AckPatience, RejectIsolated: s.WhenIsolated == config.Reject,
+		Above: n.classOf(s.Priority),
 	}, true
 }
 
@@ -189,21 +216,8 @@ func (n *Node) retain() (most time.Duration) {
 	return most
 }
 
-// advertise fills the bound port in where the configuration leaves it open.
-func (n *Node) advertise() string {
-	host, port, err := net.SplitHostPort(n.cfg.Listen.Kafka.Advertise)
-	if err != nil || port != "0" {
-		return n.cfg.Listen.Kafka.Advertise
-	}
-	_, bound, err := net.SplitHostPort(n.kafkaL.Addr().String())
-	if err != nil {
-		return n.cfg.Listen.Kafka.Advertise
-	}
-	return net.JoinHostPort(host, bound)
-}
-
-// KafkaAddr is the address that producers use.
-func (n *Node) KafkaAddr() string { return n.kafkaL.Addr().String() }
+// KafkaAddr is the address that producers use: that of the highest class, where they learn of the others.
+func (n *Node) KafkaAddr() string { return n.kafkaL[0].Addr().String() }
 
 // HTTPAddr is the address of the API.
 func (n *Node) HTTPAddr() string { return n.httpL.Addr().String() }
@@ -213,38 +227,32 @@ func (n *Node) Recovery() *wal.Recovery { return n.recovery }
 
 // Run serves until ctx ends. Then it stops taking records, answers what is pending, gives the target a moment to
 // confirm what is left, and closes the log. It returns how many records are not confirmed: they are in the log, and
-// the next start goes on with them.
+// the next start goes on with them. With the cause ErrHandOver it leaves them to the next process at once.
 func (n *Node) Run(ctx context.Context) (left int64, err error) {
 	forwarding, stopForwarding := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopForwarding()
 	var back errgroup.Group
 	back.Go(func() error { return n.forwarder.Run(forwarding) })
-	if n.scrubber != nil {
-		back.Go(func() error { return n.scrubber.Run(ctx) })
+	back.Go(func() error { return n.scrub.run(ctx) })
+	if n.rules != nil {
+		back.Go(func() error { return n.rules.run(ctx) })
 	}
 	page := api.Server(n.pages(), n.log)
-	back.Go(func() error {
-		if err := page.Serve(n.httpL); !errors.Is(err, http.ErrServerClosed) {
-			return fmt.Errorf("http listener: %w", err)
-		}
-		return nil
-	})
-	err = n.gateway.Serve(ctx, n.kafkaL)
+	back.Go(func() error { return n.serveHTTP(page) })
+	defer context.AfterFunc(ctx, n.intake.HoldNoMore)()
+	err = n.gateway.Serve(ctx, n.kafkaL...)
+	if errors.Is(context.Cause(ctx), ErrHandOver) {
+		err = errors.Join(err, closePages(ctx, page)) // its clients wait for answers, and nobody for the target
+	}
 	n.intake.Stop()
-	n.drain(ctx)
+	if !errors.Is(context.Cause(ctx), ErrHandOver) {
+		n.drain(ctx)
+	}
 	left = n.backlog()
 	stopForwarding()
 	err = errors.Join(err, closePages(ctx, page), back.Wait())
 	n.target.Close()
 	return left, errors.Join(err, n.wal.Close())
-}
-
-// pages is all that the HTTP port serves.
-func (n *Node) pages() http.Handler {
-	mux := http.NewServeMux()
-	n.door.Mount(mux)
-	mux.Handle("/", api.Handler(n.Status, n, n.log))
-	return mux
 }
 
 // answerFor is how long a stopping process waits for requests under way, which find the intake closed.

@@ -76,6 +76,12 @@ data: { dir: %q%s }
 systems: { primary: { kafka: { bootstrap.servers: %q } } }
 streams: [ { name: all, topics: ["*"], to: primary } ]
 `, dir, data, bootstrap)
+	return startFrom(t, src)
+}
+
+// startFrom starts a node with a config.
+func startFrom(t *testing.T, src string) *running {
+	t.Helper()
 	cfg, findings := config.Parse("test.yaml", []byte(src), nil)
 	if cfg == nil {
 		t.Fatal(findings)

@@ -27,7 +27,7 @@ func (n *Node) Status(ctx context.Context) api.Status {
 	}
 	s := api.Status{
 		Version: n.opt.Version, Now: time.Now().UTC(), StartedAt: n.started.UTC(), LogID: n.wal.ID().String(),
-		Listen: api.Listen{Kafka: n.KafkaAddr(), HTTP: n.HTTPAddr()},
+		Config: n.configStatus(), Listen: api.Listen{Kafka: n.KafkaAddr(), HTTP: n.HTTPAddr(), Classes: n.classStatus()},
 		Target: api.Target{
 			Name: n.system.Name, Bootstrap: n.system.Kafka.Bootstrap, Breaker: fw.Breaker.String(),
 			BreakerSince: api.Known(fw.BreakerSince.UTC()), BreakerWhy: fw.BreakerWhy, LookedAt: api.Known(fw.LookedAt.UTC()),
@@ -95,7 +95,8 @@ func (n *Node) logStatus(fw *forward.Status) api.Log {
 	if st.Fsync.Total > 0 {
 		l.FsyncP50, l.FsyncP99 = seconds(st.Fsync.Quantile(0.5)), seconds(st.Fsync.Quantile(0.99))
 	}
-	l.Scrub = scrubStatus(n.scrubber, n.cfg.Data.Scrub, fw.Watermark)
+	scrubber, rate, _ := n.scrub.now()
+	l.Scrub = scrubStatus(scrubber, rate, fw.Watermark)
 	for _, r := range fw.Damage {
 		l.Damage = append(l.Damage, api.Range{From: r.From, To: r.To})
 	}

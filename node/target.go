@@ -11,6 +11,7 @@ import (
 	"github.com/streamdown/streamdown/connect/kafka"
 	"github.com/streamdown/streamdown/forward"
 	"github.com/streamdown/streamdown/sink"
+	"github.com/streamdown/streamdown/wal"
 )
 
 // settingsEach is how often topic and broker settings are read again; they change seldom.
@@ -110,12 +111,39 @@ func (t *kafkaTarget) Reset(err error) bool { return kafka.Reset(err) }
 type directory struct {
 	catalog *catalog.Catalog
 	target  *kafkaTarget
+	log     *wal.Log
 	takes   func(topic string) bool
 }
 
 func (d *directory) Cluster() *catalog.Cluster { return d.catalog.Cluster() }
 
+// Durable reports whether the log knows the topic by its id.
+func (d *directory) Durable(t *catalog.Topic) bool { return d.catalog.Durable(t) }
+
 func (d *directory) Takes(topic string) bool { return d.takes(topic) }
+
+// Look asks which topics there are and shows them.
+func (d *directory) Look(ctx context.Context) error {
+	cl, err := d.target.Look(ctx)
+	if err != nil {
+		return err
+	}
+	d.catalog.Update(cl)
+	return nil
+}
+
+// keep writes down what the catalog has learned, and waits until it is durable: from then on producers are told the ids.
+func (d *directory) keep(ctx context.Context) error {
+	for _, e := range d.catalog.Entries() {
+		if _, err := d.log.Append(e); err != nil {
+			return err
+		}
+		if err := d.log.Wait(ctx, e.End()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // createWithin is how long a cluster may take to show a topic that it was asked to create.
 const createWithin = 3 * time.Second
@@ -136,7 +164,7 @@ func (d *directory) Create(ctx context.Context, topic string) error {
 		}
 		if t := cl.Topics[topic]; t != nil && len(t.Partitions) > 0 {
 			d.catalog.Update(cl)
-			return nil
+			return d.keep(ctx)
 		}
 		if err != nil && time.Now().After(limit) {
 			return err

@@ -5,7 +5,9 @@ import (
 	"encoding/binary"
 	"io"
 	"testing"
-	"time"
+
+	"github.com/streamdown/streamdown/test/budget"
+	"github.com/streamdown/streamdown/test/hostile"
 )
 
 // FuzzStream reads frames and their headers from whatever a peer may send, within a budget of memory and time.
@@ -18,36 +20,36 @@ func FuzzStream(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
+	for _, i := range hostile.Frames() {
+		f.Add(i.Data)
+	}
 	f.Fuzz(func(t *testing.T, in []byte) {
-		const max = 1 << 20
-		start := time.Now()
-		r := bytes.NewReader(in)
-		var buf []byte
-		used := allocated(func() {
-			for {
-				before := r.Len()
-				frame, err := ReadFrame(r, buf, max)
-				if err == io.EOF && before != 0 {
-					t.Fatal("clean end in the middle of a frame")
-				}
-				if err != nil {
-					return
-				}
-				at := len(in) - before
-				if n := int(binary.BigEndian.Uint32(in[at:])); n != len(frame) || !bytes.Equal(frame, in[at+4:at+4+n]) {
-					t.Fatalf("frame at %d differs", at)
-				}
-				if h, body, err := ParseRequestHeader(frame); err == nil && len(body)+8+len(h.ClientID) > len(frame) {
-					t.Fatalf("%d bytes of body in a frame of %d", len(body), len(frame))
-				}
-				buf = frame
-			}
-		})
-		if limit := uint64(8*len(in) + 4*firstGrowth); used > limit {
-			t.Fatalf("%d bytes allocated for %d, more than %d", used, len(in), limit)
-		}
-		if took := time.Since(start); took > 5*time.Second {
-			t.Fatalf("%d bytes took %v", len(in), took)
-		}
+		// A reader that grows with what comes has at most this much behind it.
+		budget.Allow(t, uint64(8*len(in)+4*firstGrowth), func() { readAll(t, in) })
 	})
+}
+
+// readAll reads frames until the first that is none.
+func readAll(t *testing.T, in []byte) {
+	const max = 1 << 20
+	r := bytes.NewReader(in)
+	var buf []byte
+	for {
+		before := r.Len()
+		frame, err := ReadFrame(r, buf, max)
+		if err == io.EOF && before != 0 {
+			t.Fatal("clean end in the middle of a frame")
+		}
+		if err != nil {
+			return
+		}
+		at := len(in) - before
+		if n := int(binary.BigEndian.Uint32(in[at:])); n != len(frame) || !bytes.Equal(frame, in[at+4:at+4+n]) {
+			t.Fatalf("frame at %d differs", at)
+		}
+		if h, body, err := ParseRequestHeader(frame); err == nil && len(body)+8+len(h.ClientID) > len(frame) {
+			t.Fatalf("%d bytes of body in a frame of %d", len(body), len(frame))
+		}
+		buf = frame
+	}
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +12,9 @@ import (
 	"mime"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/streamdown/streamdown/api"
@@ -27,25 +30,77 @@ const (
 
 // client asks a running process.
 type client struct {
-	addr string
-	http *http.Client
+	addr  string // host:port
+	base  string // http:// or https:// and the address
+	login string // the Authorization header; empty = none
+	http  *http.Client
 }
 
 // client returns a client for --addr, or for the address in the config; without a config for the default one.
 func (o *options) client() (*client, error) {
-	addr := o.addr
+	scheme, addr, found := strings.Cut(o.addr, "://")
+	if !found {
+		scheme, addr = "", o.addr
+	}
+	secure, err := o.login.tls()
+	if err != nil {
+		return nil, err
+	}
 	if addr == "" {
 		c, err := o.clientConfig()
 		if err != nil {
 			return nil, err
 		}
-		addr = c.Listen.HTTP.Address
-		if _, port, err := net.SplitHostPort(addr); err == nil && port == "0" {
-			return nil, usage("--addr HOST:PORT, as the running process logged it", "listen.http has port 0, so its port is not in the config")
+		if addr, err = reachable(c.Listen.HTTP.Address); err != nil {
+			return nil, err
+		}
+		scheme = "http"
+		if t := c.Listen.HTTP.TLS; t != nil {
+			scheme = "https"
+			if secure == nil {
+				secure = &tls.Config{MinVersion: tls.VersionTLS12}
+			}
+			host, _, _ := net.SplitHostPort(addr)
+			if o.login.caFile == "" {
+				secure = pinned(secure, host, t.Cert)
+			}
 		}
 	}
-	// No proxy: the process is on this machine, and an environment's proxy is not.
-	return &client{addr: addr, http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}, nil
+	if scheme == "" {
+		if scheme = "http"; secure != nil {
+			scheme = "https"
+		}
+	}
+	c := &client{addr: addr, base: scheme + "://" + addr}
+	if c.login, err = o.authorization(); err != nil {
+		return nil, err
+	}
+	if c.login != "" && scheme == "http" && !onThisMachine(addr) {
+		return nil, usage("--addr https://"+addr, "the login would cross the network in the clear")
+	}
+	// No proxy: the process is near, and an environment's proxy is not meant for it.
+	c.http = &http.Client{
+		Transport:     &http.Transport{DisableKeepAlives: true, TLSClientConfig: secure},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // the login is for nobody else
+	}
+	return c, nil
+}
+
+// reachable is where a process is asked that listens at an address.
+func reachable(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", err
+	}
+	if port == "0" {
+		return "", usage("--addr HOST:PORT, as the running process logged it", "listen.http has port 0, so its port is not in the config")
+	}
+	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
+		if host = "127.0.0.1"; ip.Is6() {
+			host = "::1"
+		}
+	}
+	return net.JoinHostPort(host, port), nil
 }
 
 // clientConfig is the config, or the one that init would write if there is none.
@@ -74,11 +129,14 @@ func (c *client) ask(ctx context.Context, method, path string, body, answer any)
 	if err != nil {
 		return err
 	}
-	r, err := http.NewRequestWithContext(ctx, method, "http://"+c.addr+path, bytes.NewReader(b))
+	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(b))
 	if err != nil {
 		return usage("--addr 127.0.0.1:8790", "%w", err)
 	}
 	r.Header.Set("Content-Type", "application/json")
+	if c.login != "" {
+		r.Header.Set("Authorization", c.login)
+	}
 	resp, err := c.http.Do(r)
 	if err != nil {
 		return c.unreachable(err)
@@ -92,8 +150,20 @@ func (c *client) ask(ctx context.Context, method, path string, body, answer any)
 	if contentType == "application/problem+json" {
 		var p struct{ Title, Detail, Try string }
 		if json.Unmarshal(b, &p) == nil && p.Title != "" {
+			switch {
+			case resp.StatusCode == http.StatusUnauthorized && c.login == "":
+				return &exitError{code: exitFailed, err: fmt.Errorf("the process at %s wants to know who asks", c.addr), try: howToLogIn}
+			case resp.StatusCode == http.StatusUnauthorized:
+				return &exitError{
+					code: exitFailed, err: fmt.Errorf("the process at %s refuses the login: %s", c.addr, plain(p.Detail)),
+					try: "the name and password, or the token, of a user in auth.users of the process's config; its log says what was wrong",
+				}
+			}
 			return &exitError{code: exitFailed, err: fmt.Errorf("%s: %s", plain(p.Title), plain(p.Detail)), try: plain(p.Try)}
 		}
+	}
+	if resp.StatusCode == http.StatusBadRequest && bytes.Contains(b, []byte("HTTP request to an HTTPS server")) {
+		return &exitError{code: exitUnreachable, err: fmt.Errorf("the process at %s speaks TLS", c.addr), try: "--addr https://" + c.addr}
 	}
 	if resp.StatusCode != http.StatusOK || contentType != "application/json" || json.Unmarshal(b, answer) != nil {
 		return &exitError{
@@ -105,6 +175,9 @@ func (c *client) ask(ctx context.Context, method, path string, body, answer any)
 }
 
 func (c *client) unreachable(err error) error {
+	if advice := adviceOnHTTPS(err); advice != "" {
+		return &exitError{code: exitUnreachable, err: fmt.Errorf("ask the process at %s: %w", c.addr, errors.Unwrap(err)), try: advice}
+	}
 	if op := (*net.OpError)(nil); errors.As(err, &op) {
 		err = op // without the URL, which says nothing that the address does not
 	}

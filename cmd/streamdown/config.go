@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"net"
+	"time"
 
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
@@ -11,10 +14,13 @@ import (
 )
 
 func configCommand(o *options) *cobra.Command {
-	cmd := group("config", "Check and show the config file")
-	cmd.AddCommand(configLint(o), configShow(o))
+	cmd := group("config", "Check, show and compare the config file")
+	cmd.AddCommand(configLint(o), configShow(o), configDiff(o), configSchema(o))
 	return cmd
 }
+
+// lookupFor bounds how long lint asks for the names that clients are told.
+const lookupFor = 2 * time.Second
 
 func configLint(o *options) *cobra.Command {
 	return &cobra.Command{
@@ -22,9 +28,14 @@ func configLint(o *options) *cobra.Command {
 		Short: "Print everything that is wrong with the config file",
 		Long:  "Prints everything that is wrong with the config file, errors and warnings. Exit code 78 if there is an error.",
 		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			file := o.configFile()
-			_, findings := config.Load(file)
+			cfg, findings := config.Load(file)
+			if cfg != nil {
+				ctx, cancel := context.WithTimeout(cmd.Context(), lookupFor)
+				defer cancel()
+				findings = append(findings, cfg.Unresolved(ctx, file, net.DefaultResolver.LookupHost)...)
+			}
 			if err := printFindings(o, file, findings); err != nil {
 				return err
 			}

@@ -23,6 +23,7 @@ across restarts. Records go on being accepted and stay in the log.`,
 			return order(cmd, o, "/v1/hold", api.Order{Target: args[0], Reason: reason})
 		},
 	}
+	o.loginFlags(cmd)
 	cmd.Flags().StringVar(&reason, "reason", "", "say `WHY`; shown by status and kept with the hold")
 	return cmd
 }

@@ -23,16 +23,18 @@ type options struct {
 
 	config  string
 	addr    string
+	login   login
 	format  string
 	timeout time.Duration
 	quiet   bool
 	verbose bool
+	level   slog.LevelVar // of logger; the config of a running process may change it
 }
 
 func (o *options) flags(root *cobra.Command) {
 	f := root.PersistentFlags()
 	f.StringVarP(&o.config, "config", "c", "", "use the config in `FILE` (default ./streamdown.yaml, then /etc/streamdown/streamdown.yaml)")
-	f.StringVar(&o.addr, "addr", "", "ask the process at `HOST:PORT` (default listen.http of the config)")
+	f.StringVar(&o.addr, "addr", "", "ask the process at `HOST:PORT`, or https://HOST:PORT (default listen.http of the config)")
 	f.StringVar(&o.format, "format", "text", "text or json")
 	f.DurationVar(&o.timeout, "timeout", 0, "give up after this time (default 12s for questions to a running process, otherwise never)")
 	f.BoolVarP(&o.quiet, "quiet", "q", false, "log errors only")
@@ -51,8 +53,9 @@ func (o *options) check() error {
 	case o.quiet && o.verbose:
 		return usage("one of them", "-q and -v contradict each other")
 	case o.addr != "":
-		if _, _, err := net.SplitHostPort(o.addr); err != nil || strings.Contains(o.addr, "/") {
-			return usage("--addr 127.0.0.1:8790", "--addr %q is not HOST:PORT", o.addr)
+		addr := strings.TrimPrefix(strings.TrimPrefix(o.addr, "http://"), "https://")
+		if _, _, err := net.SplitHostPort(addr); err != nil || strings.Contains(addr, "/") {
+			return usage("--addr 127.0.0.1:8790, or https://HOST:PORT", "--addr %q is not HOST:PORT", o.addr)
 		}
 	}
 	return nil
@@ -81,7 +84,8 @@ func (o *options) logger(asJSON bool) *slog.Logger {
 	case o.verbose:
 		level = slog.LevelDebug
 	}
-	h := &slog.HandlerOptions{Level: level}
+	o.level.Set(level)
+	h := &slog.HandlerOptions{Level: &o.level}
 	if asJSON {
 		return slog.New(slog.NewJSONHandler(o.errs, h))
 	}

@@ -18,6 +18,7 @@ that were stopped by an error try again.`,
 			return order(cmd, o, "/v1/resume", api.Order{Target: args[0], Reason: reason})
 		},
 	}
+	o.loginFlags(cmd)
 	cmd.Flags().StringVar(&reason, "reason", "", "say `WHY`; it is logged")
 	return cmd
 }

@@ -46,6 +46,7 @@ const patience = 30 * time.Second
 //	until PATTERN PROGRAM ARGS.. run it again and again until its output matches
 //	serve NAME ARGS...           streamdown run ARGS in the background; sets KAFKA and HTTP to where it listens
 //	end NAME SIGNAL CODE        end it with INT, TERM, KILL or INT TWICE; what it logged is in NAME.log
+//	hup NAME                     send it SIGHUP
 //	broker start|stop            an embedded broker (no Kafka) at BROKER, with topics orders and clicks, 2 partitions each
 //	produce ADDR TOPIC N         send so many records and see them acked
 //	flip FILE POSITION           change one byte; a negative position counts from the end
@@ -62,7 +63,7 @@ func TestScripts(t *testing.T) {
 			return l.Close() // nobody answers there until the script starts a broker
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "until": until, "serve": serve, "end": end, "broker": broker, "produce": produce, "flip": flip,
+			"exits": exits, "until": until, "serve": serve, "end": end, "hup": hup, "broker": broker, "produce": produce, "flip": flip,
 		},
 	})
 }
@@ -169,6 +170,10 @@ func serve(ts *testscript.TestScript, _ bool, args []string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	ts.Fatalf("it does not serve:\n%s", p.log.String())
+}
+
+func hup(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(on(ts).processes[args[0]].cmd.Process.Signal(syscall.SIGHUP))
 }
 
 func end(ts *testscript.TestScript, _ bool, args []string) {

@@ -33,6 +33,7 @@ interrupted; in JSON then one line each.`,
 			return oneStatus(cmd.Context(), o, c)
 		},
 	}
+	o.loginFlags(cmd)
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it again every second")
 	return cmd
 }

@@ -26,7 +26,7 @@ func writeStatus(w io.Writer, s *api.Status, paint ui.Paint) {
 		row("LOG", logLine(s)),
 		row("SCRUB", scrubLine(s)),
 		row("CLIENTS", clients(s)),
-		row("LISTEN", fmt.Sprintf("kafka %s, http %s", s.Listen.Kafka, s.Listen.HTTP)),
+		row("LISTEN", listening(&s.Listen)),
 	}
 	if t.Breaker != "closed" && t.BreakerWhy != "" {
 		rows = slices.Insert(rows, 3, row("", plain(t.BreakerWhy)))
@@ -244,4 +244,16 @@ func stopLine(l *api.Lane, now time.Time) string {
 	}
 	return fmt.Sprintf("stopped  %s/%d for %s: %s (Kafka error %d); %s",
 		plain(l.Topic), l.Partition, since(now, l.Stop.At), plain(l.Stop.Reason), l.Stop.Code, next)
+}
+
+// listening says where clients come in; of priorities only when there are several.
+func listening(l *api.Listen) string {
+	if len(l.Classes) < 2 {
+		return fmt.Sprintf("kafka %s, http %s", l.Kafka, l.HTTP)
+	}
+	var b strings.Builder
+	for _, c := range l.Classes {
+		fmt.Fprintf(&b, "kafka %s (%s), ", c.Address, c.Priority)
+	}
+	return b.String() + "http " + l.HTTP
 }

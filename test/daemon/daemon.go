@@ -129,6 +129,9 @@ func (d *Daemon) Output() string { return d.path("streamdown.log") }
 // Config is the file that the gateway is run with, for the command's other verbs.
 func (d *Daemon) Config() string { return d.path("streamdown.yaml") }
 
+// PID is the process id of the running gateway.
+func (d *Daemon) PID() int { return d.running().PID() }
+
 // Usage is what the running gateway holds and has used since its last start.
 func (d *Daemon) Usage() (process.Usage, error) { return d.running().Usage() }
 

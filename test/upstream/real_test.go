@@ -178,6 +178,12 @@ systems:
       bootstrap.servers: %q
 %sstreams: [ { name: all, topics: ["*"], to: primary } ]
 `, t.TempDir(), h.AddrOf(listener), lines.String())
+	return h.run(t, src)
+}
+
+// run runs a gateway with a configuration.
+func (h *house) run(t *testing.T, src string) *gateway {
+	t.Helper()
 	cfg, findings := config.Parse(filepath.Join(h.dir, "streamdown.yaml"), []byte(src), nil)
 	if len(findings) > 0 {
 		t.Log(findings)

@@ -157,15 +157,15 @@ func TestFilesAreReadAnew(t *testing.T) {
 		return l
 	}
 	first := load()
-	if first.user != "ann" || string(first.password) != "<one>" || first.Protocol() != "SASL_SSL" || first.Who() != "user ann" {
-		t.Fatalf("%s %q %s", first.user, string(first.password), first.Protocol())
+	if first.user != "ann" || first.password.Reveal() != "<one>" || first.Protocol() != "SASL_SSL" || first.Who() != "user ann" {
+		t.Fatalf("%s %q %s", first.user, first.password.Reveal(), first.Protocol())
 	}
 	if load().Digest() != first.Digest() {
 		t.Error("the same login has two digests")
 	}
 	write(t, dir, "password", []byte("two\r\n"))
-	if second := load(); string(second.password) != "<two>" || second.Digest() == first.Digest() {
-		t.Errorf("%q", string(second.password))
+	if second := load(); second.password.Reveal() != "<two>" || second.Digest() == first.Digest() {
+		t.Errorf("%q", second.password.Reveal())
 	}
 	write(t, dir, "client.properties", []byte("sasl.mechanism=SCRAM-SHA-256\nsasl.username=bob\n"))
 	if third := load(); third.user != "bob" || third.MechanismName() != "SCRAM-SHA-256" {

@@ -69,7 +69,7 @@ func ParseJAAS(line string) ([]Module, error) {
 			if equals.kind != equal || value.kind != word {
 				return nil, s.wrong(t, `an option has no value; write name="value"`)
 			}
-			m.Options[t.text] = streamdown.Secret(value.text)
+			m.Options[t.text] = streamdown.NewSecret(value.text)
 		}
 		modules = append(modules, m)
 	}

@@ -26,7 +26,7 @@ func flat(list []Module) string {
 	for _, m := range list {
 		s := m.Class
 		for _, name := range slices.Sorted(maps.Keys(m.Options)) {
-			s += " " + name + "=<" + string(m.Options[name]) + ">"
+			s += " " + name + "=<" + m.Options[name].Reveal() + ">"
 		}
 		out = append(out, s)
 	}
@@ -99,7 +99,7 @@ func FuzzParseJAAS(f *testing.F) {
 		for _, m := range list {
 			b.WriteString(`"` + quote.Replace(m.Class) + `" required`)
 			for name, value := range m.Options {
-				b.WriteString(` "` + quote.Replace(name) + `"="` + quote.Replace(string(value)) + `"`)
+				b.WriteString(` "` + quote.Replace(name) + `"="` + quote.Replace(value.Reveal()) + `"`)
 			}
 			b.WriteByte(';')
 		}

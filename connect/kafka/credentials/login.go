@@ -159,15 +159,15 @@ func (l *Login) Mechanism(ctx context.Context, tokens *Tokens) (sasl.Mechanism, 
 	case "":
 		return nil, nil
 	case "PLAIN":
-		return plain.Auth{User: l.user, Pass: string(l.password)}.AsMechanism(), nil
+		return plain.Auth{User: l.user, Pass: l.password.Reveal()}.AsMechanism(), nil
 	case "SCRAM-SHA-256":
-		return bounded{scram.Auth{User: l.user, Pass: string(l.password), IsToken: l.delegated}.AsSha256Mechanism()}, nil
+		return bounded{scram.Auth{User: l.user, Pass: l.password.Reveal(), IsToken: l.delegated}.AsSha256Mechanism()}, nil
 	case "SCRAM-SHA-512":
-		return bounded{scram.Auth{User: l.user, Pass: string(l.password), IsToken: l.delegated}.AsSha512Mechanism()}, nil
+		return bounded{scram.Auth{User: l.user, Pass: l.password.Reveal(), IsToken: l.delegated}.AsSha512Mechanism()}, nil
 	}
 	t, err := tokens.get(ctx, l.oauth, l.digest)
 	if err != nil {
 		return nil, err
 	}
-	return oauth.Auth{Token: string(t), Extensions: l.oauth.extra}.AsMechanism(), nil
+	return oauth.Auth{Token: t.Reveal(), Extensions: l.oauth.extra}.AsMechanism(), nil
 }

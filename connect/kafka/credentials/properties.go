@@ -153,7 +153,7 @@ func property(line []byte) (Property, error) {
 		return Property{}, err
 	}
 	value, latin, err := unescape(line[rest:])
-	return Property{Key: key, Value: streamdown.Secret(value), Latin: latin}, err
+	return Property{Key: key, Value: streamdown.NewSecret(value), Latin: latin}, err
 }
 
 func blank(c byte) bool { return c == ' ' || c == '\t' || c == '\f' }

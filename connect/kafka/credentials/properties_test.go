@@ -44,7 +44,7 @@ func TestPropertiesAreReadAsJavaReadsThem(t *testing.T) {
 		}
 		var got []string
 		for _, e := range entries {
-			got = append(got, e.Key+"="+string(e.Value))
+			got = append(got, e.Key+"="+e.Value.Reveal())
 		}
 		if s := strings.Join(got, "|"); s != tt.want {
 			t.Errorf("%q: got %q, want %q", tt.src, s, tt.want)
@@ -82,7 +82,7 @@ func FuzzParseProperties(f *testing.F) {
 		for _, e := range entries {
 			escape(&b, e.Key)
 			b.WriteByte('=')
-			escape(&b, string(e.Value))
+			escape(&b, e.Value.Reveal())
 			b.WriteByte('\n')
 			if e.Line < 1 || e.Column < 1 {
 				t.Fatalf("%+v", e)
@@ -93,8 +93,8 @@ func FuzzParseProperties(f *testing.F) {
 			t.Fatalf("%q: %d entries, then %d, %v", src, len(entries), len(again), err)
 		}
 		for i := range again {
-			if again[i].Key != entries[i].Key || again[i].Value != entries[i].Value {
-				t.Fatalf("%q: %q=%q, then %q=%q", src, entries[i].Key, string(entries[i].Value), again[i].Key, string(again[i].Value))
+			if again[i].Key != entries[i].Key || again[i].Value.Reveal() != entries[i].Value.Reveal() {
+				t.Fatalf("%q: %q=%q, then %q=%q", src, entries[i].Key, entries[i].Value.Reveal(), again[i].Key, again[i].Value.Reveal())
 			}
 		}
 	})

@@ -43,17 +43,17 @@ func deriveSASL(g given, f *finder, l *Login) {
 	}
 	f.alone(g, "sasl.jaas.config", "sasl.username")
 	if g.text("sasl.jaas.config") != "" {
-		l.user, l.password = string(options["username"]), options["password"]
-		l.delegated = strings.EqualFold(string(options["tokenauth"]), "true")
-		if l.user == "" || l.password == "" {
+		l.user, l.password = options["username"].Reveal(), options["password"]
+		l.delegated = strings.EqualFold(options["tokenauth"].Reveal(), "true")
+		if l.user == "" || l.password.IsZero() {
 			f.wrong("sasl.jaas.config", `needs the options username="…" and password="…", both not empty`)
 		}
 		return
 	}
-	l.user, l.password = g.text("sasl.username"), streamdown.Secret(g.text("sasl.password"))
+	l.user, l.password = g.text("sasl.username"), streamdown.NewSecret(g.text("sasl.password"))
 	if l.user == "" {
 		f.wrong("sasl.jaas.config", `is missing; write: %s required username="…" password="…";`, modules[l.mechanism])
-	} else if l.password == "" {
+	} else if l.password.IsZero() {
 		f.wrong("sasl.password", "is missing")
 	}
 }
@@ -115,7 +115,7 @@ func deriveOAuth(g given, f *finder, jaas map[string]streamdown.Secret) *OAuth {
 	o := &OAuth{extra: make(map[string]string), connect: 10 * time.Second, read: 10 * time.Second}
 	for name, value := range jaas {
 		if ext, ok := strings.CutPrefix(name, "extension_"); ok {
-			o.extra[ext] = string(value)
+			o.extra[ext] = value.Reveal()
 		}
 		if strings.HasPrefix(name, "unsecuredLogin") {
 			f.wrong("sasl.jaas.config", "asks for a token without a signature, which anybody can make; want a token endpoint: sasl.oauthbearer.token.endpoint.url")
@@ -159,23 +159,23 @@ func deriveOAuth(g given, f *finder, jaas map[string]streamdown.Secret) *OAuth {
 	if o.endpoint.Scheme == "http" {
 		f.warn(endpoint, "sends the client's secret readable over the network; want https://")
 	}
-	o.id, o.secret, o.scope = string(jaas["clientId"]), jaas["clientSecret"], string(jaas["scope"])
+	o.id, o.secret, o.scope = jaas["clientId"].Reveal(), jaas["clientSecret"], jaas["scope"].Reveal()
 	if _, v := g.first("sasl.oauthbearer.client.credentials.client.id", "sasl.oauthbearer.client.id"); v != "" {
 		o.id = v
 	}
 	if _, v := g.first("sasl.oauthbearer.client.credentials.client.secret", "sasl.oauthbearer.client.secret"); v != "" {
-		o.secret = streamdown.Secret(v)
+		o.secret = streamdown.NewSecret(v)
 	}
 	if v := g.text("sasl.oauthbearer.scope"); v != "" {
 		o.scope = v
 	}
-	if o.id == "" || o.secret == "" {
+	if o.id == "" || o.secret.IsZero() {
 		f.wrong("sasl.jaas.config", `names no client; write: %s required clientId="…" clientSecret="…";`, modules["OAUTHBEARER"])
 	}
 	o.escape = strings.EqualFold(g.text("sasl.oauthbearer.header.urlencode"), "true")
 	f.alone(g, "https.ca.location", "https.ca.pem")
 	o.roots = store{key: "https.ca.location", file: g.path("https.ca.location"), inline: g.text("https.ca.pem")}
-	if file := string(jaas["ssl.truststore.location"]); file != "" && o.roots.none() {
+	if file := jaas["ssl.truststore.location"].Reveal(); file != "" && o.roots.none() {
 		o.roots = store{key: "sasl.jaas.config", file: file, password: jaas["ssl.truststore.password"]}
 	}
 	return o

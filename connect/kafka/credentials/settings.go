@@ -80,7 +80,7 @@ func (s Settings) read() (given, error) {
 			return nil, fmt.Errorf("%s: %w", s.File, err)
 		}
 		for _, e := range entries {
-			g.set(e.Key, string(e.Value), filepath.Dir(s.File))
+			g.set(e.Key, e.Value.Reveal(), filepath.Dir(s.File))
 		}
 	}
 	for _, o := range s.Own {

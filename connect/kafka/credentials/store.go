@@ -35,7 +35,7 @@ type store struct {
 	keyPassword streamdown.Secret
 }
 
-func secret(g given, key string) streamdown.Secret { return streamdown.Secret(g.text(key)) }
+func secret(g given, key string) streamdown.Secret { return streamdown.NewSecret(g.text(key)) }
 
 // none reports whether the store is nowhere.
 func (s *store) none() bool { return s.file == "" && s.inline == "" }
@@ -78,7 +78,7 @@ func (s *store) trusted() ([]*x509.Certificate, error) {
 	case "JKS":
 		certs, err = s.jksTrusted(src)
 	case "PKCS12":
-		certs, err = pkcs12.DecodeTrustStore(src, string(s.password))
+		certs, err = pkcs12.DecodeTrustStore(src, s.password.Reveal())
 	default:
 		err = errFormat
 	}
@@ -197,8 +197,8 @@ func (s *store) pemOwn(src []byte) ([]tls.Certificate, error) {
 	}
 	keySrc := src
 	switch {
-	case s.keyInline != "":
-		keySrc = []byte(s.keyInline)
+	case !s.keyInline.IsZero():
+		keySrc = []byte(s.keyInline.Reveal())
 	case s.keyFile != "":
 		if keySrc, err = ReadFile(s.keyFile); err != nil {
 			return nil, err
@@ -208,7 +208,7 @@ func (s *store) pemOwn(src []byte) ([]tls.Certificate, error) {
 		if !strings.HasSuffix(b.Type, "PRIVATE KEY") {
 			continue
 		}
-		key, err := privateKey(b, string(s.keyPassword))
+		key, err := privateKey(b, s.keyPassword.Reveal())
 		if err != nil {
 			return nil, err
 		}
@@ -276,10 +276,10 @@ func pair(key any, certs []*x509.Certificate) (tls.Certificate, error) {
 
 func (s *store) jks(src []byte) (keystore.KeyStore, error) {
 	ks := keystore.New(keystore.WithCaseExactAliases(), keystore.WithOrderedAliases())
-	if s.password == "" {
+	if s.password.IsZero() {
 		return ks, errors.New("a store of type JKS needs its password")
 	}
-	if err := ks.Load(bytes.NewReader(src), []byte(s.password)); err != nil {
+	if err := ks.Load(bytes.NewReader(src), []byte(s.password.Reveal())); err != nil {
 		return ks, errors.New("its password is wrong, or it is damaged")
 	}
 	return ks, nil
@@ -313,14 +313,14 @@ func (s *store) jksOwn(src []byte) (list []tls.Certificate, err error) {
 		return nil, err
 	}
 	password := s.keyPassword
-	if password == "" {
+	if password.IsZero() {
 		password = s.password
 	}
 	for _, alias := range ks.Aliases() {
 		if !ks.IsPrivateKeyEntry(alias) {
 			continue
 		}
-		e, err := ks.GetPrivateKeyEntry(alias, []byte(password))
+		e, err := ks.GetPrivateKeyEntry(alias, []byte(password.Reveal()))
 		if err != nil {
 			return nil, errKeyPassword
 		}
@@ -346,7 +346,7 @@ func (s *store) jksOwn(src []byte) (list []tls.Certificate, err error) {
 }
 
 func (s *store) pkcs12Own(src []byte) ([]tls.Certificate, error) {
-	key, leaf, chain, err := pkcs12.DecodeChain(src, string(s.password))
+	key, leaf, chain, err := pkcs12.DecodeChain(src, s.password.Reveal())
 	if err != nil {
 		return nil, err
 	}

@@ -59,7 +59,7 @@ func deriveTLS(g given, f *finder) *security {
 		s.own.file = g.path("ssl.certificate.location")
 	}
 	keyName, inlineKey := g.first("ssl.keystore.key", "ssl.key.pem")
-	s.own.keyInline, s.own.keyFile = streamdown.Secret(inlineKey), g.path("ssl.key.location")
+	s.own.keyInline, s.own.keyFile = streamdown.NewSecret(inlineKey), g.path("ssl.key.location")
 	hasKey := inlineKey != "" || s.own.keyFile != ""
 	if s.own.keyFile != "" {
 		keyName = "ssl.key.location"

@@ -61,15 +61,15 @@ func (t *Tokens) get(ctx context.Context, o *OAuth, digest [sha256.Size]byte) (s
 	if o.endpoint.Scheme == "file" { // somebody else renews it
 		content, err := ReadFile(o.endpoint.Path)
 		if err != nil {
-			return "", &TokenError{Endpoint: o.String(), Err: err}
+			return streamdown.Secret{}, &TokenError{Endpoint: o.String(), Err: err}
 		}
-		return streamdown.Secret(strings.TrimSpace(string(content))), nil
+		return streamdown.NewSecret(strings.TrimSpace(string(content))), nil
 	}
 	select {
 	case t.turn <- struct{}{}:
 		defer func() { <-t.turn }()
 	case <-ctx.Done():
-		return "", &TokenError{Endpoint: o.String(), Err: ctx.Err()}
+		return streamdown.Secret{}, &TokenError{Endpoint: o.String(), Err: ctx.Err()}
 	}
 	t.mu.Lock()
 	token, good := t.token, t.of == digest && time.Now().Before(t.renew)
@@ -80,7 +80,7 @@ func (t *Tokens) get(ctx context.Context, o *OAuth, digest [sha256.Size]byte) (s
 	began := time.Now()
 	token, life, err := o.fetch(ctx)
 	if err != nil {
-		return "", err
+		return streamdown.Secret{}, err
 	}
 	t.mu.Lock()
 	t.token, t.of, t.renew = token, digest, began.Add(life/5*4)
@@ -93,7 +93,7 @@ func (o *OAuth) fetch(ctx context.Context) (streamdown.Secret, time.Duration, er
 	ctx, cancel := context.WithTimeout(ctx, o.connect+o.read)
 	defer cancel()
 	failed := func(refused bool, err error) (streamdown.Secret, time.Duration, error) {
-		return "", 0, &TokenError{Endpoint: o.String(), Refused: refused, Err: err}
+		return streamdown.Secret{}, 0, &TokenError{Endpoint: o.String(), Refused: refused, Err: err}
 	}
 	var roots *x509.CertPool
 	if !o.roots.none() {
@@ -125,7 +125,7 @@ func (o *OAuth) fetch(ctx context.Context) (streamdown.Secret, time.Duration, er
 	if err != nil {
 		return failed(false, errors.New("the URL cannot be used"))
 	}
-	id, secret := o.id, string(o.secret)
+	id, secret := o.id, o.secret.Reveal()
 	if o.escape {
 		id, secret = url.QueryEscape(id), url.QueryEscape(secret)
 	}
@@ -160,7 +160,7 @@ func (o *OAuth) fetch(ctx context.Context) (streamdown.Secret, time.Duration, er
 	if parsed != nil || answer.Token == "" {
 		return failed(false, errors.New("its answer holds no access_token in JSON"))
 	}
-	return streamdown.Secret(answer.Token), life(answer.Token, answer.ExpiresIn, time.Now()), nil
+	return streamdown.NewSecret(answer.Token), life(answer.Token, answer.ExpiresIn, time.Now()), nil
 }
 
 // plainCode reports whether s is an error code as RFC 6749 has them, which cannot hold a secret by accident.

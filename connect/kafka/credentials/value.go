@@ -25,7 +25,7 @@ func Text(s string) Value {
 	if s == "" {
 		return Value{}
 	}
-	return Value{[]part{{text: streamdown.Secret(s)}}}
+	return Value{[]part{{text: streamdown.NewSecret(s)}}}
 }
 
 // File returns a Value that is the content of a file without its last line end.
@@ -36,7 +36,7 @@ func (v Value) And(w Value) Value {
 	var parts []part
 	for _, p := range slices.Concat(v.parts, w.parts) {
 		if last := len(parts) - 1; p.file == "" && last >= 0 && parts[last].file == "" {
-			parts[last].text += p.text
+			parts[last].text = streamdown.NewSecret(parts[last].text.Reveal() + p.text.Reveal())
 		} else {
 			parts = append(parts, p)
 		}
@@ -49,7 +49,7 @@ func (v Value) Read() (string, error) {
 	var b strings.Builder
 	for _, p := range v.parts {
 		if p.file == "" {
-			b.WriteString(string(p.text))
+			b.WriteString(p.text.Reveal())
 			continue
 		}
 		content, err := ReadFile(p.file)

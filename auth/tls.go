@@ -1,4 +1,4 @@
-package gateway
+package auth
 
 import (
 	"crypto/ecdsa"
@@ -30,6 +30,8 @@ type TLS struct {
 	Revoked string
 	// MinVersion is tls.VersionTLS12 or tls.VersionTLS13; 0 means the former.
 	MinVersion uint16
+	// Protocols are those that are spoken within (ALPN, RFC 7301), best first. A client that names others is refused.
+	Protocols []string
 }
 
 // ClientAuth is whether clients have to show a certificate.
@@ -63,11 +65,12 @@ func (t *TLS) Validate() error {
 // lookEach is how often at most the files are looked at, while connections come.
 const lookEach = time.Second
 
-// credentials are what the files hold.
-type credentials struct {
-	tls TLS
-	log *slog.Logger
-	now func() time.Time
+// TLSFiles are the files of a TLS, read. The methods may be called concurrently.
+type TLSFiles struct {
+	tls  TLS
+	port string
+	log  *slog.Logger
+	now  func() time.Time
 
 	mu      sync.Mutex // guards the following
 	looked  time.Time
@@ -99,12 +102,23 @@ func (s stamp) same(o stamp) bool {
 	return os.SameFile(s.info, o.info) && s.info.Size() == o.info.Size() && s.info.ModTime().Equal(o.info.ModTime())
 }
 
-// newCredentials reads the files.
-func newCredentials(t TLS, log *slog.Logger, now func() time.Time) (*credentials, error) {
-	c := &credentials{tls: t, log: log, now: now, looked: now(), stamps: t.stamps()}
+// OpenTLS reads the files of t. port is what the log calls the listener. log may be nil, now as well.
+func OpenTLS(t TLS, port string, log *slog.Logger, now func() time.Time) (*TLSFiles, error) {
+	if err := t.Validate(); err != nil {
+		return nil, err
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	if now == nil {
+		now = time.Now
+	}
+	c := &TLSFiles{tls: t, port: port, log: log, now: now, looked: now(), stamps: t.stamps()}
 	var err error
-	c.current, err = c.load()
-	return c, err
+	if c.current, err = c.load(); err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 func (t *TLS) stamps() (s [4]stamp) {
@@ -114,16 +128,17 @@ func (t *TLS) stamps() (s [4]stamp) {
 	return s
 }
 
-// config is for connections to be: it looks at the files when one comes.
-func (c *credentials) config() *tls.Config {
+// Config is for connections to be: it looks at the files when one comes.
+func (c *TLSFiles) Config() *tls.Config {
 	return &tls.Config{
 		MinVersion:         tls.VersionTLS12,
+		NextProtos:         c.tls.Protocols, // for who asks what is spoken here before a connection comes
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.latest(), nil },
 	}
 }
 
 // latest returns what is to be used now.
-func (c *credentials) latest() *tls.Config {
+func (c *TLSFiles) latest() *tls.Config {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
@@ -142,32 +157,30 @@ func (c *credentials) latest() *tls.Config {
 	fresh, err := c.load()
 	if err != nil {
 		// Half of a pair may have been written: what changes next is looked at again.
-		if c.stamps = stamps; c.log != nil {
-			c.log.Warn("changed TLS files are not used, those that were read before are", "err", err)
-		}
+		c.stamps = stamps
+		c.log.Warn("changed TLS files are not used, those that were read before are", "port", c.port, "err", err)
 		return c.current
 	}
 	c.stamps, c.current = stamps, fresh
-	c.log.Info("changed TLS files are in use for new connections", "cert", c.tls.Cert)
+	c.log.Info("changed TLS files are in use for new connections", "port", c.port, "cert", c.tls.Cert)
 	return c.current
 }
 
 // load reads the files.
-func (c *credentials) load() (*tls.Config, error) {
+func (c *TLSFiles) load() (*tls.Config, error) {
 	t := &c.tls
 	pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)
 	if err != nil {
 		return nil, fmt.Errorf("read the certificate %s and its key %s: %w", t.Cert, t.Key, err)
 	}
 	if left := pair.Leaf.NotAfter.Sub(c.now()); left < 14*24*time.Hour {
-		c.log.Warn("the certificate of the Kafka port ends soon: renew it, the new file is used at once", "cert", t.Cert, "ends", pair.Leaf.NotAfter.UTC())
+		c.log.Warn("the certificate of a port ends soon: renew it, the new file is used at once", "port", c.port, "cert", t.Cert, "ends", pair.Leaf.NotAfter.UTC())
 	}
 	cfg := &tls.Config{
 		Certificates: []tls.Certificate{pair},
 		MinVersion:   max(t.MinVersion, tls.VersionTLS12),
-		// Kafka's clients name no protocol within TLS. Who names another, such as a browser, is at the wrong port.
-		NextProtos: []string{"kafka"},
-		Time:       c.now,
+		NextProtos:   t.Protocols,
+		Time:         c.now,
 	}
 	if t.ClientAuth == NoClientCert {
 		return cfg, nil
