@@ -1,5 +1,5 @@
 # What there is to do here. docs/testing.md tells what each of the tests shows, needs and costs.
-.PHONY: build demo test test-real soak-real race fuzz crashsim size bench bench-log lint
+.PHONY: build demo test test-real compat soak-real race fuzz crashsim size bench bench-log lint
 
 ROUNDS   ?= 5
 N        ?= 1000000
@@ -29,6 +29,12 @@ test-real:
 	bash test/install
 	go test -tags real -count=1 -p 1 -timeout 30m $(REAL)
 	ROUNDS=$(ROUNDS) go test -tags real -count=1 -timeout 30m -v ./test/rescue
+
+# Every client, codec and way to log in, written into docs/compatibility.md. Brings the clients from PyPI, npm, crates.io,
+# Maven and Go's proxy.
+compat:
+	bash test/install
+	go test -tags real -count=1 -timeout 60m -v -run TestClientsComeInUnchanged ./test/compat -all -update
 
 # As long as you like: make soak-real ROUNDS=50, again with SEED=… from its output.
 soak-real:
