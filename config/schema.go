@@ -9,7 +9,7 @@ import (
 )
 
 // SchemaID names the JSON Schema of the file.
-const SchemaID = "https://streamdown.dev/schemas/config.v1.json"
+const SchemaID = "https://github.com/streamdown/streamdown/schemas/config.v1.json"
 
 // object is a JSON object whose keys keep their order.
 type object []member

@@ -109,7 +109,11 @@ func (o *options) clientConfig() (*config.Config, error) {
 		c, findings := config.Parse("the default config", config.Template(""), nil)
 		return c, findings.Err()
 	}
-	return o.load(o.logger(false))
+	c, err := o.load(o.logger(false))
+	if bad := (*exitError)(nil); errors.As(err, &bad) && bad.try == "" {
+		bad.try = "streamdown config lint; or ask the running process without it: --addr 127.0.0.1:8790"
+	}
+	return c, err
 }
 
 // status asks how the process stands.

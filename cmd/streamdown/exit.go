@@ -60,9 +60,9 @@ func report(w io.Writer, o *options, err error) int {
 	}
 	if e.code == exitConfig { // findings: one a line, each with its place and what to do
 		fmt.Fprintln(w, err)
-		return e.code
+	} else {
+		fmt.Fprintf(w, "error: %s\n", err)
 	}
-	fmt.Fprintf(w, "error: %s\n", err)
 	if e.try != "" {
 		fmt.Fprintf(w, "try:   %s\n", e.try)
 	}
