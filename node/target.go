@@ -122,27 +122,29 @@ func (d *directory) Durable(t *catalog.Topic) bool { return d.catalog.Durable(t)
 
 func (d *directory) Takes(topic string) bool { return d.takes(topic) }
 
-// Look asks which topics there are and shows them.
+// Look asks which topics there are and shows them, with the ids that they keep.
 func (d *directory) Look(ctx context.Context) error {
 	cl, err := d.target.Look(ctx)
 	if err != nil {
 		return err
 	}
 	d.catalog.Update(cl)
-	return nil
+	return d.keep(ctx)
 }
 
 // keep writes down what the catalog has learned, and waits until it is durable: from then on producers are told the ids.
 func (d *directory) keep(ctx context.Context) error {
+	var end streamdown.LSN
 	for _, e := range d.catalog.Entries() {
 		if _, err := d.log.Append(e); err != nil {
 			return err
 		}
-		if err := d.log.Wait(ctx, e.End()); err != nil {
-			return err
-		}
+		end = e.End()
 	}
-	return nil
+	if end == 0 {
+		return nil
+	}
+	return d.log.Wait(ctx, end)
 }
 
 // createWithin is how long a cluster may take to show a topic that it was asked to create.
