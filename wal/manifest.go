@@ -18,6 +18,7 @@ type manifest struct {
 	Log     streamdown.ID
 	Durable streamdown.LSN
 	Refuge  string // the second directory; empty = none
+	Bound   bool   // a manifest that names Refuge was durable before this one was written
 }
 
 type manifestFile struct {
@@ -25,6 +26,7 @@ type manifestFile struct {
 	Log     string `json:"log"`
 	Durable uint64 `json:"durable"`
 	Refuge  string `json:"refuge,omitempty"`
+	Bound   bool   `json:"bound,omitempty"`
 }
 
 const manifestCRC = `,"crc":"`
@@ -69,11 +71,11 @@ func parseManifest(b []byte) (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &manifest{Log: id, Durable: streamdown.LSN(f.Durable), Refuge: f.Refuge}, nil
+	return &manifest{Log: id, Durable: streamdown.LSN(f.Durable), Refuge: f.Refuge, Bound: f.Bound && f.Refuge != ""}, nil
 }
 
 func (l *Log) writeManifest() error {
-	b, err := encodeManifest(manifest{Log: l.id, Durable: streamdown.LSN(l.durable.Load()), Refuge: l.cfg.Refuge})
+	b, err := encodeManifest(manifest{Log: l.id, Durable: streamdown.LSN(l.durable.Load()), Refuge: l.cfg.Refuge, Bound: l.refuge.bound})
 	if err != nil {
 		return err
 	}
@@ -84,7 +86,7 @@ func (l *Log) writeManifest() error {
 }
 
 func encodeManifest(m manifest) ([]byte, error) {
-	b, err := json.Marshal(manifestFile{Format: 1, Log: m.Log.String(), Durable: uint64(m.Durable), Refuge: m.Refuge})
+	b, err := json.Marshal(manifestFile{Format: 1, Log: m.Log.String(), Durable: uint64(m.Durable), Refuge: m.Refuge, Bound: m.Bound})
 	if err != nil {
 		return nil, err
 	}

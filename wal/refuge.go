@@ -19,7 +19,8 @@ import (
 // first. The manifest of the first directory names it before anything is written to it, and a file in it names the log,
 // so that neither is ever opened without the other.
 type refuge struct {
-	lock io.Closer
+	lock  io.Closer
+	bound bool // a manifest that names the refuge is durable, or one that this process wrote later is
 
 	mu      sync.Mutex // guards the following
 	ready   bool       // both directories name each other
@@ -153,7 +154,11 @@ func (l *Log) openRefuge(man *manifest) error {
 				"for good, move the segments (*.wal) of the refuge there: the log then opens with what they hold", dir, mark, l.cfg.Dir))
 		}
 	}
-	l.refuge.ready = named == dir && !mark.IsZero()
+	// That the manifest is there does not say that it is durable: a sync of its directory may have failed, and a crash
+	// would take it away and leave segments here that nobody looks for. One that says that another was durable before
+	// is enough: a crash leaves this one or that.
+	l.refuge.bound = named == dir && man.Bound && !mark.IsZero()
+	l.refuge.ready = l.refuge.bound
 	return nil
 }
 
@@ -243,9 +248,13 @@ func (l *Log) bindRefuge(man *manifest) error {
 			}
 		}
 	}
-	if man == nil || man.Refuge != dir {
+	if man == nil || man.Refuge != dir || dir != "" && !man.Bound {
+		l.refuge.bound = false
 		if err := l.writeManifest(); err != nil {
 			return err
+		}
+		if l.refuge.bound = dir != ""; l.refuge.bound {
+			l.saveManifest() // that says so
 		}
 	}
 	l.refuge.mu.Lock()

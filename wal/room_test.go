@@ -473,3 +473,45 @@ func TestWhatTheRefugeReleasedBeforeAKillStaysReleased(t *testing.T) {
 		}
 	})
 }
+
+// TestARefugeIsNotUsedBeforeTheManifestThatNamesItIsDurable: the sync of the directory failed when the manifest got its
+// name, a later one says nothing about it, and a crash takes it away. What lay in the refuge by then would be looked for
+// by nobody whose configuration does not name it. (The crash lab found this after 3 million crashes.)
+func TestARefugeIsNotUsedBeforeTheManifestThatNamesItIsDurable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := vfs.NewMem()
+		cfg := wal.Config{SegmentSize: 1 << 20, Refuge: "/r", FS: disk, Dir: "/d", Books: []wal.Book{&numbered{}}}
+		renamed := false
+		// The name is there although its sync failed.
+		disk.Inject(func(op vfs.Op, name string) error {
+			if op == vfs.OpRename && strings.HasPrefix(name, "/d/manifest") {
+				renamed = true
+			} else if renamed && op == vfs.OpSyncDir && name == "/d" {
+				return syscall.EROFS
+			}
+			return nil
+		})
+		if l, _, err := wal.Open(cfg); err == nil {
+			t.Fatal("opened although the manifest is not durable", l.Close())
+		}
+		next := disk.Kill(false)
+		if len(names(t, next, "/d", "manifest")) != 1 {
+			t.Fatal("the manifest is not to be seen, so this tests nothing")
+		}
+		disk.Halt()
+		next.Inject(func(op vfs.Op, name string) error {
+			if strings.HasPrefix(name, "/d") && op == vfs.OpCreate {
+				return syscall.ENOSPC
+			}
+			return nil
+		})
+		cfg.FS = next
+		if l, _, err := wal.Open(cfg); err == nil {
+			t.Error("opened in a refuge that a crash leaves to nobody", l.Close())
+		}
+		if left := names(t, next, "/r", "*.wal*"); len(left) > 0 {
+			t.Errorf("the refuge holds %v", left)
+		}
+		next.Halt()
+	})
+}

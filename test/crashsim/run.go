@@ -158,7 +158,7 @@ func (r *result) count(l line) {
 func ignore(line) {}
 
 // refuge are the tests of a second directory, and rest those of all crash points of short runs, and of rot.
-const refuge = "^TestWhatTheRefuge|^TestABrokenDirectory"
+const refuge = "^TestWhatTheRefuge|^TestABrokenDirectory|^TestARefugeIsNot"
 const rest = "^TestEveryCrashPoint$|^TestRotIsNamed|^TestADamagedManifest|^TestStale"
 
 // steady runs the tests that do not depend on seeds: all crash points of short runs, and rot.
