@@ -149,6 +149,10 @@ func (r *round) settle(ctx context.Context, t *testing.T) {
 	}
 }
 
+// clientPatience is how long each client waits for an answer before it sends again of its own accord: franz-go, the least
+// patient, 20 s. Where the machine's disk stands still for longer, those without idempotence have reason to.
+const clientPatience = 19 * time.Second
+
 func (l *lane) judge(t *testing.T) {
 	t.Helper()
 	report := l.checker.Final()
@@ -163,7 +167,11 @@ func (l *lane) judge(t *testing.T) {
 		t.Errorf("%s: %d repeats of an idempotent client", l.name, report.ClientRetry)
 	}
 	inOrder := l.idempotent || l.spec.Client != load.Kcat
-	if repeats := l.journal.Unexplained(); inOrder && len(repeats) > 0 {
+	switch repeats := l.journal.Unexplained(); {
+	case !inOrder || len(repeats) == 0:
+	case l.result.Silence >= clientPatience && !l.idempotent:
+		t.Logf("%s: not checked: whether anybody had reason to send %d records again, after a silence of %v", l.name, len(repeats), l.result.Silence)
+	default:
 		t.Errorf("%s: %d records are there again that nobody had reason to send again, first: %s", l.name, len(repeats), repeats[0])
 	}
 	if codecs := l.reader.Codecs(); codecs[l.codec] == 0 {
