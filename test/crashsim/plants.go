@@ -72,7 +72,7 @@ var plants = []plant{
 	{"a released segment of the refuge is kept for the first directory", "spare.go", []edit{{"if !s.sealed || !s.inDir(l.cfg.Dir) {", "if !s.sealed {"}}},
 
 	{"the refuge is believed before it is durable", "refuge.go", []edit{{"if man == nil || man.Refuge != dir || err != nil || home != l.cfg.Dir {", "if mark.IsZero() {"}}},
-	{"the manifest does not name the refuge", "manifest.go", []edit{{"Refuge: l.cfg.Refuge})", "Refuge: \"\"})"}}},
+	{"the manifest does not name the refuge", "manifest.go", []edit{{"Refuge: l.cfg.Refuge, Bound", "Refuge: \"\", Bound"}}},
 	{"a refuge is used before the manifest that names it is durable", "refuge.go", []edit{{"named == dir && man.Bound && !mark.IsZero()", "named == dir && !mark.IsZero()"}}},
 	{"the refuge is not read at recovery", "recover.go", []edit{{"return []string{l.cfg.Dir, l.cfg.Refuge}", "return []string{l.cfg.Dir}"}}},
 	{"opening does not sync the names that it believes", "recover.go", []edit{{
