@@ -230,8 +230,12 @@ func commitFor(ctx context.Context, l *wal.Log, size int, window time.Duration, 
 	var undone []open
 	before := l.Stats()
 	g := newGauge()
-	for time.Since(g.began) < window || len(undone) > 0 {
-		if time.Since(g.began) < window {
+	for {
+		more := time.Since(g.began) < window
+		if !more && len(undone) == 0 {
+			break
+		}
+		if more {
 			c := open{at: time.Now()}
 			for range entries {
 				e := wal.Entry{Kind: wal.KindBatch, Lane: lane, Ordinal: ordinal, Count: 1, Arrival: 1, Body: body}

@@ -26,7 +26,7 @@ func (l *Log) Append(e *Entry) (streamdown.LSN, error) {
 		if l.tight.Load() {
 			return 0, fmt.Errorf("%w: the disk is full", ErrFull)
 		}
-		if l.cfg.MaxSize > 0 && l.counted()+int64(len(l.group)+len(e.Body)) > l.cfg.MaxSize {
+		if l.cfg.MaxSize > 0 && l.counted()+l.inHand.Load()+int64(len(l.group)+len(e.Body)) > l.cfg.MaxSize {
 			return 0, fmt.Errorf("%w: it has its maximal size", ErrFull)
 		}
 	}

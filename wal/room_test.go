@@ -515,3 +515,39 @@ func TestARefugeIsNotUsedBeforeTheManifestThatNamesItIsDurable(t *testing.T) {
 		next.Halt()
 	})
 }
+
+// TestWhatIsBeingWrittenCountsToo: while a disk takes its time with one group, the next ones must not be promised the
+// room that it takes.
+func TestWhatIsBeingWrittenCountsToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := vfs.NewMem()
+		l, _ := openSmall(t, disk, wal.Config{MaxSize: 16 << 20})
+		lane, err := l.Lane(streamdown.TopicPartition{Topic: "t"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		disk.Slow(func(op vfs.Op, _ string) {
+			if op == vfs.OpWrite {
+				time.Sleep(time.Second)
+			}
+		})
+		body := make([]byte, 100_000)
+		for ordinal := streamdown.Ordinal(0); ; ordinal++ {
+			l.Ready()
+			e := wal.Entry{Kind: wal.KindBatch, Lane: lane, Ordinal: ordinal, Count: 1, Arrival: 1, Body: body}
+			if _, err := l.Append(&e); errors.Is(err, wal.ErrFull) {
+				break
+			} else if err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		if s := l.Stats(); s.Size > s.MaxSize || s.Size < s.MaxSize/2 {
+			t.Errorf("the log has %d bytes of at most %d", s.Size, s.MaxSize)
+		}
+		disk.Slow(nil)
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -114,6 +114,7 @@ type Log struct {
 	opening  sync.Mutex   // one reader at a time opens a file
 	size     atomic.Int64 // bytes on disk of all of these
 	used     atomic.Int64 // bytes of segments as far as they are written
+	inHand   atomic.Int64 // bytes of the group that the writer took and that used does not count yet
 	held     atomic.Int64 // bytes of the reserve
 	state    int64        // size of the last state; owned by the writer
 	tried    tried        // the last file that was made; owned by the writer

@@ -85,6 +85,7 @@ func (l *Log) commit(stopping bool) bool {
 	l.group = l.spare[:0]
 	l.spare = nil
 	end := l.next
+	l.inHand.Store(int64(len(group)))
 	l.takenLocked()
 	l.mu.Unlock()
 
@@ -99,6 +100,7 @@ func (l *Log) commit(stopping bool) bool {
 	for wait := 50 * time.Millisecond; ; wait = min(2*wait, 2*time.Second) {
 		err := l.persist(group, first, failed)
 		if err == nil {
+			l.inHand.Store(0)
 			break
 		}
 		l.stats.failures.Add(1)
@@ -157,6 +159,7 @@ func (l *Log) persist(group []byte, first streamdown.LSN, failed bool) error {
 	}
 	cur.written += int64(len(group))
 	l.used.Add(int64(len(group)))
+	l.inHand.Store(0)
 	if over := cur.written - max(cur.room, cur.written-int64(len(group))); over > 0 {
 		l.size.Add(over)
 	}
