@@ -43,18 +43,21 @@ func small(t *testing.T, args ...string) options {
 // TestEveryPathIsMeasured runs the whole thing, without Kafka, for a moment.
 func TestEveryPathIsMeasured(t *testing.T) {
 	o := small(t, "-only", "embedded,embedded-wal,disk")
-	rep, err := bench(t.Context(), o, io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, w := range rep.Rows {
-		if len(w.Runs) != 1 || w.Runs[0].Failed != "" || w.MBs == nil || w.MBs.Median <= 0 || w.AckP50 == nil || w.AckP50.Median <= 0 {
-			t.Errorf("%s %s: %+v", w.Path, w.Mode, w.Runs)
+	var rep *report
+	whole(t, func(missing func(format string, args ...any)) {
+		var err error
+		if rep, err = bench(t.Context(), o, io.Discard); err != nil {
+			t.Fatal(err)
 		}
-		if gateway := w.Path == "embedded-wal"; (w.GatewayCPU != nil) != gateway || (w.CommitBytes != nil) != gateway {
-			t.Errorf("%s %s: processor time of a gateway %v, bytes per commit %v", w.Path, w.Mode, w.GatewayCPU, w.CommitBytes)
+		for _, w := range rep.Rows {
+			if len(w.Runs) != 1 || w.Runs[0].Failed != "" || w.MBs == nil || w.MBs.Median <= 0 || w.AckP50 == nil || w.AckP50.Median <= 0 {
+				missing("%s %s: %+v", w.Path, w.Mode, w.Runs)
+			}
+			if gateway := w.Path == "embedded-wal"; (w.GatewayCPU != nil) != gateway || (w.CommitBytes != nil) != gateway {
+				missing("%s %s: processor time of a gateway %v, bytes per commit %v", w.Path, w.Mode, w.GatewayCPU, w.CommitBytes)
+			}
 		}
-	}
+	})
 	if len(rep.Rows) != 4 || len(rep.Ratios) != 4 || len(rep.Disk) != len(diskSizes) {
 		t.Errorf("%d rows, %d ratios, %d disk rows", len(rep.Rows), len(rep.Ratios), len(rep.Disk))
 	}
