@@ -80,7 +80,7 @@ func (h *house) produce(topic string, records []byte) func() ingest.Result {
 		select {
 		case r := <-ch:
 			return r
-		case <-time.After(30 * time.Second):
+		case <-time.After(2 * time.Minute):
 			h.t.Fatal("no answer")
 			return ingest.Result{}
 		}

@@ -35,7 +35,7 @@ func freeAddress(t *testing.T) string {
 // Kafka's own producer of critical records goes on while Kafka is down, the log has no room left for low ones and their
 // answers are held, and through a restart of ours, by topic ids (Produce 13). A topic that is made anew is another one.
 func TestRealClientsKeepClassesAndTopicIDsApart(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	b, err := realkafka.Start(ctx, realkafka.Options{Dir: t.TempDir()})
 	if err != nil {

@@ -213,7 +213,7 @@ func drained(t *testing.T, addr string) {
 
 func waitTopic(t testing.TB, addr string) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for {
 		if status, _ := post(t, addr, `{"value":"probe","partition":99}`, ""); status == 422 {
 			return // the topic is known, and has no such partition

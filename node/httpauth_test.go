@@ -309,7 +309,7 @@ func TestWhoSendsRecordsOverHTTPMayWriteToTheTopic(t *testing.T) {
 		return status, answer
 	}
 	waitForTopic := func() {
-		deadline := time.After(30 * time.Second)
+		deadline := time.After(2 * time.Minute)
 		for {
 			if status, _ := post(d.client(), "orders", basic("producer", marker)); status == 200 || status == 202 {
 				return

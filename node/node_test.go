@@ -141,7 +141,7 @@ func consume(t *testing.T, addr string, n int) {
 		t.Fatal(err)
 	}
 	defer cl.Close()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	seen := map[int]bool{}
 	last := map[string]int{}
@@ -179,7 +179,7 @@ func TestRecordsReachTheBrokerOnceAndInOrder(t *testing.T) {
 
 func waitFor(t *testing.T, what string, n *running, ok func(s statusView) bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

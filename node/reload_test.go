@@ -99,7 +99,7 @@ func (r *running) client(t *testing.T, user, password string) *kgo.Client {
 	t.Helper()
 	cl, err := kgo.NewClient(
 		kgo.SeedBrokers(r.KafkaAddr()), kgo.SASL(scram.Auth{User: user, Pass: password}.AsSha512Mechanism()),
-		kgo.RecordDeliveryTimeout(20*time.Second), kgo.DisableIdempotentWrite(), kgo.RequiredAcks(kgo.AllISRAcks()),
+		kgo.RecordDeliveryTimeout(time.Minute), kgo.DisableIdempotentWrite(), kgo.RequiredAcks(kgo.AllISRAcks()),
 	)
 	if err != nil {
 		t.Fatal(err)
@@ -419,7 +419,7 @@ func TestCertificatesAndMechanismsChangeForNewConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer cl.Close()
-		ctx, done := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, done := context.WithTimeout(t.Context(), time.Minute)
 		defer done()
 		return cl.Ping(ctx)
 	}

@@ -14,7 +14,7 @@ import (
 // scrubbed waits until the log was checked once.
 func scrubbed(t *testing.T, n *running) *api.Scrub {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()

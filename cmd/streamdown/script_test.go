@@ -38,7 +38,7 @@ func (l leakChecked) Run() int {
 }
 
 // patience bounds every wait of a script.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // TestScripts runs testdata/scripts/*.txtar. Besides testscript's own commands they have:
 //

@@ -21,7 +21,7 @@ import (
 
 func TestLookShowsTheClusterWithoutCreating(t *testing.T) {
 	_, c := embedded(t, kfake.NumBrokers(3), kfake.ClusterID("embedded"), kfake.AllowAutoTopicCreation())
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	for range 3 { // asking for it makes it no more likely to be
 		cl, err := c.Look(ctx, []string{"orders", "nowhere"})
 		if err != nil {
@@ -55,7 +55,7 @@ func TestLookShowsTheClusterWithoutCreating(t *testing.T) {
 
 func TestCreatePassesAutoCreationOn(t *testing.T) {
 	_, c := embedded(t, kfake.AllowAutoTopicCreation())
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	if err := c.Create(ctx, "fresh"); err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func TestCreatePassesAutoCreationOn(t *testing.T) {
 
 func TestSettingsAreReadOrSaidToBeUnknown(t *testing.T) {
 	fake, c := embedded(t, kfake.BrokerConfigs(map[string]string{"producer.id.expiration.ms": "7200000"}))
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	cfgs, err := c.LookConfigs(ctx, []string{"orders", "nowhere"})
 	if err != nil {
 		t.Fatal(err)
@@ -139,7 +139,7 @@ func TestTopicSettingsMeanWhatKafkaMeans(t *testing.T) {
 
 func TestProducerIDsDiffer(t *testing.T) {
 	_, c := embedded(t)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	a, epoch, err := c.NewProducerID(ctx)
 	if err != nil || a < 0 || epoch != 0 {
 		t.Fatalf("%d/%d, %v", a, epoch, err)
@@ -152,7 +152,7 @@ func TestProducerIDsDiffer(t *testing.T) {
 // kfake lists transactional producers only, so this shows that an answer without our id is "not known" and no more.
 func TestAskDoesNotInventState(t *testing.T) {
 	_, c := embedded(t)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	held, err := c.Ask(ctx, 0, orders, 77)
 	if err != nil || held.Known {
 		t.Errorf("unknown producer: %+v, %v", held, err)
@@ -169,7 +169,7 @@ func TestAskDoesNotInventState(t *testing.T) {
 
 func TestParcelsComeBackAsWalked(t *testing.T) {
 	_, c := embedded(t)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	cl, err := c.Look(ctx, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -219,7 +219,7 @@ func TestParcelsComeBackAsWalked(t *testing.T) {
 
 func TestScanFindsOursAndOnlyOurs(t *testing.T) {
 	_, c := embedded(t)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	cl, err := c.Look(ctx, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -256,7 +256,7 @@ func TestScanFindsOursAndOnlyOurs(t *testing.T) {
 
 func TestScanRefusesAnotherLeaderAndAnotherTopic(t *testing.T) {
 	fake, c := embedded(t, kfake.NumBrokers(2))
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	if err := fake.MoveTopicPartition("orders", orders.Partition, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -293,7 +293,7 @@ func TestScanRefusesAnotherLeaderAndAnotherTopic(t *testing.T) {
 
 func TestScanStartsWhereTheLogStarts(t *testing.T) {
 	_, c := embedded(t)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	for i := range 3 {
 		deliver(t, c, 0, parcelOf(t, orders, streamdown.ID{}, 7, 0, int32(i*5), 5))
 	}
@@ -350,7 +350,7 @@ func emptied(fake *kfake.Cluster, times int, high int64, throttle int32) {
 
 func TestScanWaitsForTheHighWatermark(t *testing.T) {
 	fake, c := embedded(t)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	p, topic, _ := mustLook(t, c).Partition(orders)
 	deliver(t, c, 0, parcelOf(t, orders, topic.ID, 7, 0, 0, 5))
 	req := ScanRequest{orders, topic.ID, p.LeaderEpoch, 0, 7}
@@ -379,7 +379,7 @@ func TestNothingBelowTheHighWatermarkIsNoProofOfAbsence(t *testing.T) {
 	p, topic, _ := mustLook(t, c).Partition(orders)
 	deliver(t, c, 0, parcelOf(t, orders, topic.ID, 7, 0, 0, 5))
 	emptied(fake, 1<<30, 5, 0)
-	got, err := c.Scan(within(t, 20*time.Second), 0, ScanRequest{orders, topic.ID, p.LeaderEpoch, 0, 7})
+	got, err := c.Scan(within(t, 2*time.Minute), 0, ScanRequest{orders, topic.ID, p.LeaderEpoch, 0, 7})
 	var gap *GapError
 	if !errors.As(err, &gap) || gap.From != 0 || gap.To != 5 || ClassOf(err) != sink.Doubt {
 		t.Errorf("%+v, %v", got, err)
@@ -388,7 +388,7 @@ func TestNothingBelowTheHighWatermarkIsNoProofOfAbsence(t *testing.T) {
 
 func TestEpochEndsTellWhatAnEpochLeft(t *testing.T) {
 	fake, c := embedded(t, kfake.NumBrokers(2))
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	if err := fake.MoveTopicPartition("orders", orders.Partition, 0); err != nil {
 		t.Fatal(err)
 	}
@@ -414,7 +414,7 @@ func TestEpochEndsTellWhatAnEpochLeft(t *testing.T) {
 
 func mustLook(t *testing.T, c *Client) *catalog.Cluster {
 	t.Helper()
-	cl, err := c.Look(within(t, 20*time.Second), nil)
+	cl, err := c.Look(within(t, 2*time.Minute), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -424,7 +424,7 @@ func mustLook(t *testing.T, c *Client) *catalog.Cluster {
 // An older cluster speaks fewer versions; what it cannot do must be said, not guessed.
 func TestOlderClustersGetWhatTheyUnderstand(t *testing.T) {
 	_, c := embedded(t, kfake.MaxVersions(kversion.V2_7_0()))
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	if a := deliver(t, c, 0, parcelOf(t, orders, streamdown.ID{1}, 7, 0, 0, 5)); a[0].Class != sink.OK {
 		t.Errorf("produce: %+v", a)
 	}
@@ -440,7 +440,7 @@ func TestOlderClustersGetWhatTheyUnderstand(t *testing.T) {
 
 func TestOneAdminConnectionPerBroker(t *testing.T) {
 	_, c := embedded(t, kfake.NumBrokers(2))
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	errs := make(chan error)
 	for i := range 40 {
 		go func() {
@@ -468,7 +468,7 @@ func TestOneAdminConnectionPerBroker(t *testing.T) {
 
 func TestCloseEndsQuestionsUnderWay(t *testing.T) {
 	fake, c := embedded(t)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	if _, err := c.Look(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -500,7 +500,7 @@ func TestCloseEndsQuestionsUnderWay(t *testing.T) {
 
 func TestQuestionsSurviveARestartOfTheBroker(t *testing.T) {
 	fake, c := embedded(t, kfake.NumBrokers(1))
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	if _, err := c.Look(ctx, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -518,7 +518,7 @@ func TestQuestionsSurviveARestartOfTheBroker(t *testing.T) {
 
 func TestImpatientCallerLeavesTheConnectionToOthers(t *testing.T) {
 	fake, c := embedded(t)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	if _, err := c.Look(ctx, nil); err != nil {
 		t.Fatal(err)
 	}

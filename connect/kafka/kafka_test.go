@@ -97,7 +97,7 @@ func (e ear) next(t testing.TB, ctx context.Context) heard {
 // deliver sends the parcels in one request and returns their answers.
 func deliver(t testing.TB, c *Client, node int32, parcels ...sink.Parcel) []sink.Answer {
 	t.Helper()
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	replies := make(ear, 1)
 	p, err := c.Dial(ctx, node, 1, replies.onReply)
 	if err != nil {

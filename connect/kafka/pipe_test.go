@@ -23,7 +23,7 @@ import (
 func dialScripted(t testing.TB, s *scripted, depth int, onReply func(uint64, []sink.Answer, error)) *Pipe {
 	t.Helper()
 	c := clientOf(t, Config{Bootstrap: []string{s.listen(t)}})
-	p, err := c.Dial(within(t, 20*time.Second), 1, depth, onReply)
+	p, err := c.Dial(within(t, 2*time.Minute), 1, depth, onReply)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestAnswersComeInOrderForEveryVersion(t *testing.T) {
 		t.Run(fmt.Sprint(v), func(t *testing.T) {
 			replies := make(ear, 100)
 			p := dialScripted(t, &scripted{answer: answerOK, produce: v}, 5, replies.onReply)
-			ctx := within(t, 20*time.Second)
+			ctx := within(t, 2*time.Minute)
 			parcels := []sink.Parcel{
 				parcelOf(t, streamdown.TopicPartition{Topic: "b", Partition: 1}, streamdown.ID{}, 7, 0, 0, 1),
 				parcelOf(t, streamdown.TopicPartition{Topic: "a", Partition: 0}, streamdown.ID{}, 7, 0, 0, 1),
@@ -83,7 +83,7 @@ func TestSendRefusesBeyondItsDepth(t *testing.T) {
 		t.Error("a fourth unanswered request was taken")
 	}
 	close(gate)
-	ctx := within(t, 20*time.Second)
+	ctx := within(t, 2*time.Minute)
 	for i := range uint64(3) {
 		if h := replies.next(t, ctx); h.tag != i || h.err != nil {
 			t.Errorf("reply %d: %+v", i, h)
@@ -131,7 +131,7 @@ func TestEverySendIsAnsweredOnceAndInOrderUnderConnectionLoss(t *testing.T) {
 		return answerOK(n, h, body)
 	}}
 	addr := s.listen(t)
-	ctx := within(t, 60*time.Second)
+	ctx := within(t, 2*time.Minute)
 	for round := range 150 {
 		name := fmt.Sprintf("round %d", round)
 		c := clientOf(t, Config{Bootstrap: []string{addr}, ClientID: name})
@@ -210,7 +210,7 @@ func TestBadAnswersEndThePipeCleanly(t *testing.T) {
 			for sent < 3 && p.Send(sent, parcels) { // it may end before the third
 				sent++
 			}
-			ctx := within(t, 20*time.Second)
+			ctx := within(t, 2*time.Minute)
 			for i := range sent {
 				h := replies.next(t, ctx)
 				if h.tag != i || h.answers != nil || TroubleOf(h.err) != tt.want {
@@ -231,7 +231,7 @@ func TestIdleCloseIsNoReset(t *testing.T) {
 		return produced(h, body, 0), errRaw{} // answer, then hang up
 	}}, 5, replies.onReply)
 	p.Send(1, []sink.Parcel{parcelOf(t, orders, streamdown.ID{}, 7, 0, 0, 1)})
-	if h := replies.next(t, within(t, 20*time.Second)); h.err != nil {
+	if h := replies.next(t, within(t, 2*time.Minute)); h.err != nil {
 		t.Fatal(h.err)
 	}
 	<-p.Done()
@@ -249,7 +249,7 @@ func TestTwoParcelsForOnePartitionAreNeverSent(t *testing.T) {
 	}}, 5, replies.onReply)
 	one := parcelOf(t, orders, streamdown.ID{}, 7, 0, 0, 1)
 	p.Send(1, []sink.Parcel{one, one})
-	if h := replies.next(t, within(t, 20*time.Second)); !errors.Is(h.err, ErrUnsent) || !errors.Is(h.err, errTwice) {
+	if h := replies.next(t, within(t, 2*time.Minute)); !errors.Is(h.err, ErrUnsent) || !errors.Is(h.err, errTwice) {
 		t.Errorf("got %+v", h)
 	}
 	p.Close()
@@ -398,7 +398,7 @@ func TestAdminConnectionRefusesGarble(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := &scripted{answer: func(int, wire.RequestHeader, []byte) ([]byte, error) { return nil, errRaw{raw} }}
 			c := clientOf(t, Config{Bootstrap: []string{s.listen(t)}})
-			ctx := within(t, 20*time.Second)
+			ctx := within(t, 2*time.Minute)
 			if _, err := c.Look(ctx, nil); err != nil {
 				t.Fatal(err)
 			}
@@ -415,7 +415,7 @@ func TestAdminConnectionRefusesGarble(t *testing.T) {
 func TestProbeTellsRefusedFromSilent(t *testing.T) {
 	s := &scripted{}
 	addr := s.listen(t)
-	if err := clientOf(t, Config{Bootstrap: []string{addr}}).Probe(within(t, 20*time.Second)); err != nil {
+	if err := clientOf(t, Config{Bootstrap: []string{addr}}).Probe(within(t, 2*time.Minute)); err != nil {
 		t.Error(err)
 	}
 
@@ -425,11 +425,11 @@ func TestProbeTellsRefusedFromSilent(t *testing.T) {
 	}
 	nobody := l.Addr().String()
 	l.Close()
-	err = clientOf(t, Config{Bootstrap: []string{nobody}}).Probe(within(t, 20*time.Second))
+	err = clientOf(t, Config{Bootstrap: []string{nobody}}).Probe(within(t, 2*time.Minute))
 	if TroubleOf(err) != DialRefused || !Reset(err) {
 		t.Errorf("nobody there: %v", err)
 	}
-	if err := clientOf(t, Config{Bootstrap: []string{nobody, addr}}).Probe(within(t, 20*time.Second)); err != nil {
+	if err := clientOf(t, Config{Bootstrap: []string{nobody, addr}}).Probe(within(t, 2*time.Minute)); err != nil {
 		t.Errorf("one of two there: %v", err)
 	}
 

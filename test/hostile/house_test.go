@@ -162,7 +162,7 @@ func (h *house) throw(ctx context.Context, i hostile.Item, n int) (outcome, []by
 }
 
 // patience is how long an answer may take on a busy machine.
-const patience = 1 * time.Second
+const patience = 30 * time.Second
 
 // whole says whether an answer has come to its end, as far as Kafka's frames go.
 func whole(b []byte) bool {
