@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -24,9 +25,11 @@ import (
 	"github.com/streamdown/streamdown/handover"
 	"github.com/streamdown/streamdown/test/daemon"
 	lab "github.com/streamdown/streamdown/test/handover"
+	"github.com/streamdown/streamdown/vfs"
 )
 
-// role makes the test binary a new process that fails late: it is ready, is handed everything, and ends.
+// role makes the test binary a new process that fails late: it is ready, is handed everything, and ends. If the variable
+// names a file, that names a data directory whose log it takes; then it does nothing more, and is deaf to signals.
 const role = "STREAMDOWN_TEST_ROLE"
 
 func TestMain(m *testing.M) {
@@ -39,6 +42,12 @@ func TestMain(m *testing.M) {
 		_, err = h.Ready(context.Background(), "broken")
 	}
 	fmt.Fprintln(os.Stderr, "the new process fails on purpose", err)
+	if dir, err := os.ReadFile(os.Getenv(role)); err == nil {
+		signal.Ignore(syscall.SIGTERM, syscall.SIGINT)
+		lock, err := vfs.OS{}.Lock(filepath.Join(string(dir), "lock"))
+		fmt.Fprintf(os.Stderr, "the new process hangs on purpose, has the log: %v %v\n", lock != nil, err)
+		select {}
+	}
 	os.Exit(1)
 }
 
@@ -95,7 +104,8 @@ func point(t *testing.T, link, to string) {
 func TestAnUpgradeThatFailsLeavesTheOldProcess(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	g, dir := embedded(t, role+"=late")
+	hang := filepath.Join(t.TempDir(), "hang")
+	g, dir := embedded(t, role+"="+hang)
 	produce(t, g.Addr)
 	good, err := os.Readlink(g.Binary)
 	if err != nil {
@@ -118,13 +128,24 @@ func TestAnUpgradeThatFailsLeavesTheOldProcess(t *testing.T) {
 		{"a program that ends", script, string(config), "the new process does not get ready"},
 		{"a config with a mistake", good, "version: 1\nnonsense: true\n", "the new process does not get ready"},
 		{"a process that ends when it has everything", self, string(config), "opens the log again and goes on"},
+		{"a process that hangs when it has the log", self, string(config), "opens the log again and goes on"},
 	} {
 		point(t, g.Binary, c.binary)
 		if err := os.WriteFile(g.Config, []byte(c.config), 0o600); err != nil {
 			t.Fatal(err)
 		}
+		if strings.Contains(c.name, "hangs") {
+			if err := os.WriteFile(hang, []byte(filepath.Join(dir, "data")), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if err := g.Signal(syscall.SIGUSR2); err != nil {
 			t.Fatal(err)
+		}
+		if strings.Contains(c.name, "hangs") {
+			if _, err := g.Await(ctx, "has the log: true"); err != nil {
+				t.Fatalf("%s: %v", c.name, err)
+			}
 		}
 		if _, err := g.Await(ctx, c.want); err != nil {
 			t.Fatalf("%s: %v", c.name, err)
