@@ -15,12 +15,13 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/streamdown/streamdown"
 )
 
 const (
 	maxOrder  = 16 << 10 // bytes of a request body
 	maxReason = 1000     // bytes; it is kept in the log
-	maxTopic  = 249      // bytes, Kafka's limit
 
 	// orderTimeout bounds the wait for an order to become durable: a log that cannot write must not hold people.
 	orderTimeout = 10 * time.Second
@@ -193,7 +194,7 @@ func CheckTarget(target string) error {
 		return errors.New("there is no target")
 	}
 	topic, partition, found := strings.Cut(target, "/")
-	if len(topic) == 0 || len(topic) > maxTopic || topic == "." || topic == ".." || strings.IndexFunc(topic, notTopic) >= 0 {
+	if !streamdown.ValidTopic(topic) {
 		return fmt.Errorf("target %.300q names no topic that Kafka could have", target)
 	}
 	if found {
@@ -203,10 +204,6 @@ func CheckTarget(target string) error {
 		}
 	}
 	return nil
-}
-
-func notTopic(r rune) bool {
-	return (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '.' && r != '_' && r != '-'
 }
 
 // checkReason wants a line that can be shown on any terminal.

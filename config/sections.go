@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"github.com/streamdown/streamdown"
 )
 
 // config reads the whole file. What is wrong gets its default, so that the rest can be checked too.
@@ -226,12 +228,9 @@ func (d *decoder) glob(v *value) string {
 			return ""
 		}
 	}
-	if len(glob) > maxTopicName && !strings.Contains(glob, "*") {
-		d.wrong(v, "is longer than any topic name (%d)", maxTopicName)
+	if len(glob) > streamdown.MaxTopic && !strings.Contains(glob, "*") {
+		d.wrong(v, "is longer than any topic name (%d)", streamdown.MaxTopic)
 		return ""
 	}
 	return glob
 }
-
-// maxTopicName is Kafka's limit (org.apache.kafka.common.internals.Topic).
-const maxTopicName = 249

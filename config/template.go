@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/streamdown/streamdown"
 )
 
 //go:embed template.yaml
@@ -45,7 +47,7 @@ func Propose(p Proposal) []byte {
 func proposedStreams(topics []string) string {
 	groups := map[string][]string{}
 	for _, t := range topics {
-		if strings.HasPrefix(t, "__") || len(t) > maxTopicName {
+		if strings.HasPrefix(t, "__") || len(t) > streamdown.MaxTopic {
 			continue
 		}
 		word := t

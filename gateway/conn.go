@@ -18,6 +18,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/streamdown/streamdown"
 	"github.com/streamdown/streamdown/wire"
 )
 
@@ -259,7 +260,7 @@ func (c *conn) handle(ctx context.Context, frame []byte) error {
 		if !errors.Is(err, errRefused) {
 			c.server.stats.malformed.Add(1)
 			c.warn("connection closed: a request's body makes no sense", "api", kmsg.NameForKey(h.Key),
-				"key", h.Key, "version", h.Version, "client_id", shorten(h.ClientID, 100), "err", err)
+				"key", h.Key, "version", h.Version, "client_id", streamdown.Shorten(h.ClientID, 100), "err", err)
 		}
 		return fmt.Errorf("%w: %w", errRefused, err)
 	}

@@ -112,7 +112,7 @@ func (c *conn) createUnknown(ctx context.Context, names []string) {
 	var unknown []string
 	cluster := s.directory.Cluster()
 	for _, name := range names {
-		if known(cluster, name) == nil && validTopic(name) && s.directory.Takes(name) && c.allows(name) {
+		if known(cluster, name) == nil && streamdown.ValidTopic(name) && s.directory.Takes(name) && c.allows(name) {
 			unknown = append(unknown, name)
 		}
 	}
@@ -132,7 +132,7 @@ func (c *conn) lookAgain(ctx context.Context, q metadataRequest) {
 		return
 	}
 	if q.all || slices.ContainsFunc(q.names, func(name string) bool {
-		return known(cluster, name) == nil && validTopic(name) && s.directory.Takes(name) && c.allows(name)
+		return known(cluster, name) == nil && streamdown.ValidTopic(name) && s.directory.Takes(name) && c.allows(name)
 	}) {
 		s.create(ctx, []string{lookAround})
 	}
@@ -160,7 +160,7 @@ func (c *conn) topicByName(version int16, cluster *catalog.Cluster, name string,
 	s := c.server
 	code := codeLeaderNotAvailable
 	switch t := known(cluster, name); {
-	case !validTopic(name):
+	case !streamdown.ValidTopic(name):
 		code = codeInvalidTopic
 	case !s.directory.Takes(name):
 		code = codeTopicNotAllowed

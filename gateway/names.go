@@ -1,6 +1,6 @@
 package gateway
 
-import "unicode/utf8"
+import "github.com/streamdown/streamdown"
 
 // names gives the same string for the same topic name again, so that a produce request allocates none. Owned by a
 // connection's reader.
@@ -15,7 +15,7 @@ func (n *names) intern(b []byte) string {
 		return s
 	}
 	s := string(b)
-	if len(s) > maxTopic {
+	if len(s) > streamdown.MaxTopic {
 		return s
 	}
 	if *n == nil || len(*n) >= maxNames {
@@ -23,32 +23,4 @@ func (n *names) intern(b []byte) string {
 	}
 	(*n)[s] = s
 	return s
-}
-
-const maxTopic = 249
-
-// validTopic reports whether Kafka would accept the name (its Topic.validate).
-func validTopic(name string) bool {
-	if name == "" || name == "." || name == ".." || len(name) > maxTopic {
-		return false
-	}
-	for i := range len(name) {
-		switch b := name[i]; {
-		case b >= 'a' && b <= 'z', b >= 'A' && b <= 'Z', b >= '0' && b <= '9', b == '.', b == '_', b == '-':
-		default:
-			return false
-		}
-	}
-	return true
-}
-
-// shorten cuts s to at most n bytes without cutting a character.
-func shorten(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
 }

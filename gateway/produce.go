@@ -172,7 +172,7 @@ func (c *conn) refusesTopic(h header, t *answeredTopic) (code int16, why string)
 		// The client asks for metadata by the name and sends again. Another topic that has the name now is not the one
 		// that these records were meant for.
 		return codeUnknownTopicID, "no topic has this id (any more): ask for metadata"
-	case !validTopic(t.name):
+	case !streamdown.ValidTopic(t.name):
 		return codeInvalidTopic, "a topic's name is 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'"
 	case !c.allows(t.name):
 		return codeTopicNotAllowed, c.notAllowed(t.name)
@@ -316,7 +316,7 @@ func (c *conn) settle(a *produceAnswer, dst []byte) ([]byte, error) {
 		return dst, fmt.Errorf("%w: neither yes nor no would be true", errClose)
 	case a.acks == 0 && first != 0:
 		c.warnOnce("acks=0", "connection closed because records sent with acks=0 were refused, which cannot be said otherwise: "+
-			"use acks=1 or acks=all to learn which", "code", first, "client_id", shorten(a.header.ClientID, 100))
+			"use acks=1 or acks=all to learn which", "code", first, "client_id", streamdown.Shorten(a.header.ClientID, 100))
 		return dst, fmt.Errorf("%w: records sent with acks=0 were refused with code %d", errClose, first)
 	case a.acks == 0:
 		return dst, nil

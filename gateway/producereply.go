@@ -88,7 +88,7 @@ func appendString(dst []byte, s string, flex bool) []byte {
 func appendMessage(dst []byte, s string, flex bool) []byte {
 	switch {
 	case s != "":
-		return appendString(dst, shorten(s, maxMessage), flex)
+		return appendString(dst, streamdown.Shorten(s, maxMessage), flex)
 	case flex:
 		return append(dst, 0)
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/streamdown/streamdown"
 )
 
 // refuse answers what the gateway does not speak: with UNSUPPORTED_VERSION where the response of that key and version
@@ -21,7 +23,7 @@ func (c *conn) refuse(h header) error {
 		outcome = "connection closed"
 	}
 	c.warnOnce(fmt.Sprintf("key %d", h.Key), "a client wants what streamdown does not do: let it use the cluster itself",
-		"api", name, "key", h.Key, "version", h.Version, "client_id", shorten(h.ClientID, 100), "outcome", outcome, "direct", c.server.direct())
+		"api", name, "key", h.Key, "version", h.Version, "client_id", streamdown.Shorten(h.ClientID, 100), "outcome", outcome, "direct", c.server.direct())
 	c.server.stats.refused(codeUnsupportedVersion)
 	if r == nil {
 		return fmt.Errorf("%w: %s version %d is not spoken here", errRefused, name, h.Version)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kmsg"
 
+	"github.com/streamdown/streamdown"
 	"github.com/streamdown/streamdown/auth"
 )
 
@@ -38,7 +39,7 @@ func (c *conn) needsLogin() bool { return len(c.server.cfg.SASL) > 0 && c.login.
 func (c *conn) is(who *auth.Principal) {
 	c.login.who.Store(who)
 	c.login.by = time.Time{}
-	named := c.log.With("user", shorten(who.Name, 200))
+	named := c.log.With("user", streamdown.Shorten(who.Name, 200))
 	c.named.Store(named)
 }
 
@@ -57,7 +58,7 @@ func (c *conn) mayAsk(h header) error {
 	case early:
 	case c.needsLogin():
 		c.server.stats.cut(cutNoLogin)
-		c.warn("connection closed: a client that did not log in wants more", "api", kmsg.NameForKey(h.Key), "client_id", shorten(h.ClientID, 100),
+		c.warn("connection closed: a client that did not log in wants more", "api", kmsg.NameForKey(h.Key), "client_id", streamdown.Shorten(h.ClientID, 100),
 			"try", "set its security.protocol to SASL_SSL or SASL_PLAINTEXT, with a mechanism of listen.kafka.sasl")
 		return fmt.Errorf("%w: no login", errRefused)
 	case !c.login.expires.IsZero() && c.server.cfg.Now().After(c.login.expires):
@@ -86,7 +87,7 @@ func (c *conn) saslHandshake(h header, body []byte) (answer, error) {
 		c.warnOnce("sasl", "a client wants to log in where there is no login: set listen.kafka.sasl, or the client's security.protocol to PLAINTEXT or SSL")
 	case who != nil && who.Mechanism != mechanism:
 		r.ErrorCode = codeIllegalSASLState
-		c.warn("connection closed: a client that logs in again wants another mechanism", "mechanism", shorten(string(mechanism), 40), "before", who.Mechanism)
+		c.warn("connection closed: a client that logs in again wants another mechanism", "mechanism", streamdown.Shorten(string(mechanism), 40), "before", who.Mechanism)
 		c.leave = errBadLogin
 	default:
 		var offered bool
@@ -97,7 +98,7 @@ func (c *conn) saslHandshake(h header, body []byte) (answer, error) {
 		if !offered {
 			r.ErrorCode = codeUnsupportedMechanism
 			c.server.stats.login("other", "unsupported_mechanism")
-			c.warn("login refused: its mechanism is not offered", "mechanism", shorten(string(mechanism), 40), "offered", c.server.mechanisms(),
+			c.warn("login refused: its mechanism is not offered", "mechanism", streamdown.Shorten(string(mechanism), 40), "offered", c.server.mechanisms(),
 				"try", "set the client's sasl.mechanism to one of them, or add it to listen.kafka.sasl")
 			c.leave = errBadLogin
 		}
@@ -219,7 +220,7 @@ func (c *conn) refusedLogin(mechanism string, err error) error {
 		err = errors.New(r.Detail)
 	}
 	c.server.stats.login(mechanism, string(reason))
-	c.warn("login refused", "mechanism", mechanism, "reason", reason, "claimed_user", shorten(user, 100), "err", err)
+	c.warn("login refused", "mechanism", mechanism, "reason", reason, "claimed_user", streamdown.Shorten(user, 100), "err", err)
 	return errors.New(say)
 }
 

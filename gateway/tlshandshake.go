@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/streamdown/streamdown"
 )
 
 // secure shakes hands, if this is a port with TLS, and learns who the client's certificate says it is. It returns
@@ -48,7 +50,7 @@ func (c *conn) secure(ctx context.Context) bool {
 	c.server.stats.login(string(who.Mechanism), "ok")
 	c.is(who)
 	if !c.server.cfg.Auth.Knows(who.Name) {
-		c.warn("a client's certificate is good, but its user is not in auth.users, so it may write nothing", "user", shorten(who.Name, 200))
+		c.warn("a client's certificate is good, but its user is not in auth.users, so it may write nothing", "user", streamdown.Shorten(who.Name, 200))
 	}
 	return true
 }

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/streamdown/streamdown"
 )
 
 // read reads the whole body into r.body, inflated, within the door's limits: what it costs is bounded by the bytes that
@@ -168,7 +170,7 @@ func inflate(hr *http.Request, in io.Reader) (src io.Reader, done func(), p *Pro
 		}, nil
 	default:
 		return nil, nil, refuse(http.StatusUnsupportedMediaType, "encoding", "unknown Content-Encoding", "gzip, zstd or none",
-			"Content-Encoding %q is not understood", shorten(coding, 60)).closing()
+			"Content-Encoding %q is not understood", streamdown.Shorten(coding, 60)).closing()
 	}
 }
 

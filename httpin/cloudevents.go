@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/streamdown/streamdown"
 )
 
 // CloudEvents 1.0.2 (cloudevents/spec: HTTP, JSON and Kafka protocol bindings). An event becomes a Kafka record in
@@ -47,7 +49,7 @@ func (e *event) record() *record { return &e.r.records[e.rec] }
 // attribute takes one attribute; value is text.
 func (e *event) attribute(name, value []byte) *Problem {
 	if !attributeName(name) {
-		return invalid("%q is not the name of an attribute: those are a-z and 0-9", shorten(string(name), maxAttribute))
+		return invalid("%q is not the name of an attribute: those are a-z and 0-9", streamdown.Shorten(string(name), maxAttribute))
 	}
 	if e.count++; e.count > maxAttributes {
 		return invalid("more than %d attributes", maxAttributes)
@@ -72,11 +74,11 @@ func (e *event) attribute(name, value []byte) *Problem {
 	case "specversion":
 		required = hasVersion
 		if string(value) != "1.0" {
-			return invalid("specversion %q is not known: this is 1.0", shorten(string(value), 20))
+			return invalid("specversion %q is not known: this is 1.0", streamdown.Shorten(string(value), 20))
 		}
 	case "time":
 		if _, err := time.Parse(time.RFC3339, string(value)); err != nil {
-			return invalid("time %q is not a time of RFC 3339", shorten(string(value), 60))
+			return invalid("time %q is not a time of RFC 3339", streamdown.Shorten(string(value), 60))
 		}
 	case "datacontenttype":
 		if e.dataType != nil {
@@ -146,7 +148,7 @@ func (r *request) binaryEvent(hr *http.Request) *Problem {
 	for _, name := range names {
 		values := hr.Header[name]
 		if len(values) != 1 {
-			return invalid("header %s is there %d times", shorten(name, maxAttribute), len(values))
+			return invalid("header %s is there %d times", streamdown.Shorten(name, maxAttribute), len(values))
 		}
 		attribute := strings.ToLower(name[len("Ce-"):])
 		if attribute == "datacontenttype" {
@@ -154,7 +156,7 @@ func (r *request) binaryEvent(hr *http.Request) *Problem {
 		}
 		value, err := url.PathUnescape(unquoteHeader(values[0]))
 		if err != nil {
-			return invalid("header %s: %v", shorten(name, maxAttribute), err)
+			return invalid("header %s: %v", streamdown.Shorten(name, maxAttribute), err)
 		}
 		if p := e.attribute([]byte(attribute), []byte(value)); p != nil {
 			return p
@@ -287,7 +289,7 @@ func (r *request) attributeText(name []byte, kind byte, raw []byte) ([]byte, *Pr
 	case kind == '"':
 		text, err := unquote(&r.arena, raw[1:len(raw)-1])
 		if err != nil {
-			return nil, invalid("attribute %s: %v", shorten(string(name), maxAttribute), err)
+			return nil, invalid("attribute %s: %v", streamdown.Shorten(string(name), maxAttribute), err)
 		}
 		return text, nil
 	case kind == 't' || kind == 'f':
@@ -295,7 +297,7 @@ func (r *request) attributeText(name []byte, kind byte, raw []byte) ([]byte, *Pr
 	case kind != '{' && kind != '[' && isInt32(raw):
 		return raw, nil
 	}
-	return nil, invalid("attribute %s is neither text nor boolean nor a whole number of 32 bits", shorten(string(name), maxAttribute))
+	return nil, invalid("attribute %s is neither text nor boolean nor a whole number of 32 bits", streamdown.Shorten(string(name), maxAttribute))
 }
 
 func isInt32(raw []byte) bool {

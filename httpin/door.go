@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/streamdown/streamdown"
 	"github.com/streamdown/streamdown/auth"
 	"github.com/streamdown/streamdown/catalog"
 )
@@ -141,7 +142,7 @@ func (d *Door) admit(method string, w http.ResponseWriter, hr *http.Request) *Pr
 			allow += ", HEAD"
 		}
 		w.Header().Set("Allow", allow)
-		return refuse(http.StatusMethodNotAllowed, "method", "method not allowed", "use "+allow, "%s is not taken here", shorten(hr.Method, 20))
+		return refuse(http.StatusMethodNotAllowed, "method", "method not allowed", "use "+allow, "%s is not taken here", streamdown.Shorten(hr.Method, 20))
 	}
 	if d.cfg.Authorizer == nil && !local(hr.Host) {
 		return refuse(http.StatusMisdirectedRequest, "host", "unknown host name", "use 127.0.0.1 or localhost in the URL",
@@ -174,14 +175,14 @@ func (d *Door) refusedOnce(p *Problem, hr *http.Request) {
 	d.mu.Unlock()
 	if fresh {
 		d.cfg.Logger.Warn("http ingest: a request was refused; more of its kind are not logged for a minute",
-			"status", p.Status, "code", p.Code, "detail", shorten(p.Detail, 300), "try", p.Try, "client", hr.RemoteAddr, "user", user(hr))
+			"status", p.Status, "code", p.Code, "detail", streamdown.Shorten(p.Detail, 300), "try", p.Try, "client", hr.RemoteAddr, "user", user(hr))
 	}
 }
 
 // topic finds the topic that a request is for, and whether it may be written to.
 func (d *Door) topic(hr *http.Request) (string, *catalog.Topic, *Problem) {
 	name := hr.PathValue("topic")
-	if !validTopic(name) {
+	if !streamdown.ValidTopic(name) {
 		return "", nil, refuse(http.StatusBadRequest, "topic_name", "not a topic's name", "correct the URL", "a topic's name is 1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'")
 	}
 	if p := d.may(hr, name); p != nil {
@@ -219,7 +220,7 @@ func (d *Door) may(hr *http.Request, topic string) *Problem {
 // user is who sent a request, "" if nobody was asked to say so.
 func user(hr *http.Request) string {
 	if who := auth.PrincipalOf(hr.Context()); who != nil {
-		return shorten(who.Name, 200)
+		return streamdown.Shorten(who.Name, 200)
 	}
 	return ""
 }
@@ -303,7 +304,7 @@ func query(hr *http.Request) (queryValues, *Problem) {
 		switch name {
 		case "key", "partition", "timestamp", "lines":
 		default:
-			return nil, refuse(http.StatusBadRequest, "query", "unknown query parameter", "key, partition, timestamp and lines are known", "%q is not known", shorten(name, 60))
+			return nil, refuse(http.StatusBadRequest, "query", "unknown query parameter", "key, partition, timestamp and lines are known", "%q is not known", streamdown.Shorten(name, 60))
 		}
 		if len(v) != 1 {
 			return nil, refuse(http.StatusBadRequest, "query", "malformed query", "give each parameter once", "%s is there %d times", name, len(v))
@@ -339,10 +340,10 @@ func formOf(hr *http.Request, q queryValues) (form, *Problem) {
 	if (f == formStructured || f == formBatched) && !strings.HasSuffix(media, "+json") || f == forms || err != nil {
 		return 0, refuse(http.StatusUnsupportedMediaType, "content_type", "unknown kind of body",
 			"ce-… headers, application/cloudevents+json, application/cloudevents-batch+json, application/x-ndjson or application/octet-stream",
-			"Content-Type %q is not taken without ce-… headers", shorten(strings.Join(types, ", "), 100))
+			"Content-Type %q is not taken without ce-… headers", streamdown.Shorten(strings.Join(types, ", "), 100))
 	}
 	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "us-ascii") && f != formRaw {
-		return 0, refuse(http.StatusUnsupportedMediaType, "charset", "unknown charset", "send UTF-8", "charset %q is not taken", shorten(charset, 60))
+		return 0, refuse(http.StatusUnsupportedMediaType, "charset", "unknown charset", "send UTF-8", "charset %q is not taken", streamdown.Shorten(charset, 60))
 	}
 	for name := range q {
 		if allowed := name == "lines" && f == formLines || name == "key" && f == formRaw || name != "lines" && name != "key" && f != formBatched && f != formLines; !allowed {

@@ -15,6 +15,8 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"golang.org/x/sys/unix"
+
+	"github.com/streamdown/streamdown"
 )
 
 // hostile is a request that nobody means well with. It must not be stored.
@@ -208,18 +210,18 @@ func hostiles(t testing.TB) (list []hostile) {
 		}
 	}
 	for _, coding := range []string{"gzip, gzip", "gzip,zstd", "deflate", "br", "compress", "GZIP;q=1", "*", strings.Repeat("gzip,", 500)} {
-		add("coding "+shorten(coding, 20), one, "1", "Content-Type", ndjson, "Content-Encoding", coding)
+		add("coding "+streamdown.Shorten(coding, 20), one, "1", "Content-Type", ndjson, "Content-Encoding", coding)
 	}
 	for _, kind := range []string{"", "a", "/", "application/x-ndjson; charset", "application/x-ndjson; charset=utf-7", "application/x-ndjson; a=1; a=2", "application/cloudevents", "application/cloudevents+avro",
 		"application/cloudevents-batch", "text/html", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded", "text/plain", strings.Repeat("a", 10_000) + "/b", "application/x-ndjson\x00"} {
-		add("kind "+shorten(kind, 40), one, "1", "Content-Type", kind)
+		add("kind "+streamdown.Shorten(kind, 40), one, "1", "Content-Type", kind)
 	}
 	for _, topic := range []string{"..%2f..%2fetc", "%2e%2e", "a%00b", "a%0ab", "%ff", "%e2%82%ac", strings.Repeat("a", 250), "a:b", "a*b", "-%20", "%3Cscript%3E"} {
-		add("topic "+shorten(topic, 20), "/v1/topics/"+topic, "1", "Content-Type", ndjson)
-		add("stream's topic "+shorten(topic, 20), "/v3/clusters/kafka-1/topics/"+topic+"/records", "{}", "Content-Type", js)
+		add("topic "+streamdown.Shorten(topic, 20), "/v1/topics/"+topic, "1", "Content-Type", ndjson)
+		add("stream's topic "+streamdown.Shorten(topic, 20), "/v3/clusters/kafka-1/topics/"+topic+"/records", "{}", "Content-Type", js)
 	}
 	for _, key := range []string{"", `""`, "\x7f", "ключ", strings.Repeat("k", 256), "a\tb", `"a` + "\x01" + `"`} {
-		add("key "+shorten(key, 20), one, "1", "Content-Type", ndjson, "Idempotency-Key", key)
+		add("key "+streamdown.Shorten(key, 20), one, "1", "Content-Type", ndjson, "Idempotency-Key", key)
 	}
 	binary := []string{"ce-id", "1", "ce-type", "t", "ce-source", "/s", "ce-specversion", "1.0"}
 	for _, h := range [][2]string{{"ce-x", "%"}, {"ce-x", "%f"}, {"ce-x", "%ff"}, {"ce-x", "%00"}, {"ce-x", "%0a"}, {"ce-x", "%ed%a0%80"}, {"ce-x", "\xff"}, {"ce-x-y", "1"}, {"ce-x_y", "1"}, {"ce-", "1"},

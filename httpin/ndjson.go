@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+
+	"github.com/streamdown/streamdown"
 )
 
 // lines reads NDJSON: a record for each line that is not empty. As values, each line is the record's value as it stands;
@@ -105,7 +107,7 @@ func (r *request) lineRecord(line []byte, rec *record, depth int) error {
 				rec.timestamp, err = whole(&s, "timestamp", 1<<63-1)
 			}
 		default:
-			return invalid("unknown member %q; known are key, value, headers, partition and timestamp", shorten(string(name), 60))
+			return invalid("unknown member %q; known are key, value, headers, partition and timestamp", streamdown.Shorten(string(name), 60))
 		}
 		return err
 	})
@@ -169,7 +171,7 @@ func whole(s *scanner, name string, limit int64) (int64, error) {
 			return n, nil
 		}
 	}
-	return 0, invalid("%s is %s, not a whole number from 0 to %d", name, shorten(string(raw), 40), limit)
+	return 0, invalid("%s is %s, not a whole number from 0 to %d", name, streamdown.Shorten(string(raw), 40), limit)
 }
 
 // linesForm reads ?lines=.
@@ -180,6 +182,6 @@ func linesForm(q queryValues) (asRecords bool, p *Problem) {
 	case v == "record":
 		return true, nil
 	default:
-		return false, refuse(http.StatusBadRequest, "query", "malformed query", "?lines=value or ?lines=record", "lines=%q is not known", shorten(v, 60))
+		return false, refuse(http.StatusBadRequest, "query", "malformed query", "?lines=value or ?lines=record", "lines=%q is not known", streamdown.Shorten(v, 60))
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kerr"
 
+	"github.com/streamdown/streamdown"
 	"github.com/streamdown/streamdown/ingest"
 )
 
@@ -65,7 +66,7 @@ func (p *Problem) of(record int) *Problem {
 
 func (p *Problem) write(w http.ResponseWriter) {
 	p.Type = "about:blank"
-	p.Detail = shorten(p.Detail, 1024)
+	p.Detail = streamdown.Shorten(p.Detail, 1024)
 	if p.Stored == "" {
 		p.Stored = "none"
 	}
@@ -122,7 +123,7 @@ func ofResult(topic string, r *ingest.Result) *Problem {
 }
 
 func unknownTopic(topic string) *Problem {
-	return refuse(http.StatusNotFound, "unknown_topic", "unknown topic", "create it at the target, or correct the name", "the target has no topic %q", shorten(topic, 249))
+	return refuse(http.StatusNotFound, "unknown_topic", "unknown topic", "create it at the target, or correct the name", "the target has no topic %q", streamdown.Shorten(topic, 249))
 }
 
 func undecided(why string) *Problem {

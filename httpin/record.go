@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"sync"
 
+	"github.com/streamdown/streamdown"
 	"github.com/streamdown/streamdown/batch"
 )
 
@@ -125,5 +126,5 @@ func place(q queryValues, rec *record) *Problem {
 }
 
 func badQuery(name, value, want string) *Problem {
-	return refuse(http.StatusBadRequest, "query", "malformed query", "correct or leave out ?"+name, "%s=%q is not %s", name, shorten(value, 60), want)
+	return refuse(http.StatusBadRequest, "query", "malformed query", "correct or leave out ?"+name, "%s=%q is not %s", name, streamdown.Shorten(value, 60), want)
 }

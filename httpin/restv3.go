@@ -31,7 +31,7 @@ func (d *Door) postREST(w http.ResponseWriter, hr *http.Request) *Problem {
 		return refuse(http.StatusNotFound, "unknown_cluster", "unknown cluster", "use its id in the URL", "the records go to cluster %q", cluster)
 	}
 	if media, _, err := mime.ParseMediaType(hr.Header.Get("Content-Type")); err != nil || media != "application/json" {
-		return refuse(http.StatusUnsupportedMediaType, "content_type", "unknown kind of body", "application/json", "Content-Type %q is not taken here", shorten(hr.Header.Get("Content-Type"), 100))
+		return refuse(http.StatusUnsupportedMediaType, "content_type", "unknown kind of body", "application/json", "Content-Type %q is not taken here", streamdown.Shorten(hr.Header.Get("Content-Type"), 100))
 	}
 	if c := hr.Header.Get("Content-Encoding"); c != "" && c != "identity" {
 		return refuse(http.StatusUnsupportedMediaType, "encoding", "unknown Content-Encoding", "none", "a stream is not inflated")
@@ -243,7 +243,7 @@ func (s *stream) answer() {
 
 func (s *stream) appendAnswer(b []byte, one *slot) []byte {
 	if p := one.problem; p != nil {
-		message, err := json.Marshal(p.Title + ": " + shorten(p.Detail, 500) + "; try: " + p.Try)
+		message, err := json.Marshal(p.Title + ": " + streamdown.Shorten(p.Detail, 500) + "; try: " + p.Try)
 		if err != nil {
 			message = []byte(`""`)
 		}
@@ -336,7 +336,7 @@ func (r *request) restRecord(object []byte, rec *record, one *slot, depth int) e
 			bit = sawTimestamp
 			rec.timestamp, err = restTime(&s)
 		default:
-			return invalid("unknown member %q", shorten(string(name), 60))
+			return invalid("unknown member %q", streamdown.Shorten(string(name), 60))
 		}
 		if err == nil && saw&bit != 0 {
 			return invalid("%s is there twice", name)
@@ -362,7 +362,7 @@ func restTime(s *scanner) (int64, error) {
 		}
 		t, err := time.Parse(time.RFC3339, string(raw))
 		if err != nil || t.UnixMilli() < 0 {
-			return 0, invalid("timestamp %q is not a time of RFC 3339 since 1970", shorten(string(raw), 60))
+			return 0, invalid("timestamp %q is not a time of RFC 3339 since 1970", streamdown.Shorten(string(raw), 60))
 		}
 		return t.UnixMilli(), nil
 	}
@@ -387,7 +387,7 @@ func (r *request) restData(s *scanner) (data []byte, kind string, err error) {
 	err = s.object(func(name []byte) error {
 		isType := string(name) == "type"
 		if !isType && string(name) != "data" {
-			return invalid("%q is not known here: type and data are", shorten(string(name), 60))
+			return invalid("%q is not known here: type and data are", streamdown.Shorten(string(name), 60))
 		}
 		if isType && kind != "" || !isType && raw != nil {
 			return invalid("%s is there twice", name)
@@ -406,7 +406,7 @@ func (r *request) restData(s *scanner) (data []byte, kind string, err error) {
 			}
 		}
 		if kind == "" {
-			return invalid("type %s is not taken: BINARY, JSON and STRING are", shorten(string(v), 60))
+			return invalid("type %s is not taken: BINARY, JSON and STRING are", streamdown.Shorten(string(v), 60))
 		}
 		return nil
 	})
@@ -446,7 +446,7 @@ func (r *request) restHeaders(s *scanner, rec *record) error {
 		err := s.object(func(member []byte) error {
 			isName := string(member) == "name"
 			if !isName && string(member) != "value" {
-				return invalid("%q is not known here: name and value are", shorten(string(member), 60))
+				return invalid("%q is not known here: name and value are", streamdown.Shorten(string(member), 60))
 			}
 			if isName && named || !isName && value != nil {
 				return invalid("%s is there twice", member)

@@ -41,13 +41,5 @@ func (s *Salvage) guessNames(f *found) {
 
 // validTopic reports whether Kafka would take the name.
 func validTopic(tp streamdown.TopicPartition) bool {
-	if tp.Topic == "" || len(tp.Topic) > 249 || tp.Topic == "." || tp.Topic == ".." || tp.Partition < 0 {
-		return false
-	}
-	for _, r := range tp.Topic {
-		if r != '.' && r != '_' && r != '-' && (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') {
-			return false
-		}
-	}
-	return true
+	return tp.Partition >= 0 && streamdown.ValidTopic(tp.Topic)
 }
