@@ -464,6 +464,9 @@ func (l *lab) readBack() {
 		at, durable := l.sent[i].LSN, l.log.Durable()
 		for at < durable {
 			if err := l.log.Read(&l.chunk, at); err != nil {
+				if errors.Is(err, vfs.ErrCrashed) {
+					return // the writer, at the same moment, met the end of the power
+				}
 				l.fail("lost", "entry %d: read at %d: %v", i, at, err)
 				return
 			}
