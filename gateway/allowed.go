@@ -24,6 +24,6 @@ func (c *conn) allowsAny() bool {
 
 // notAllowed says to the log and to the client that a topic is not for it.
 func (c *conn) notAllowed(topic string) string {
-	c.warnOnce("not allowed "+topic, "a client may not write to a topic: add the topic to its user in auth.users, if it should", "topic", streamdown.Shorten(topic, streamdown.MaxTopic))
-	return "user " + streamdown.Shorten(c.user(), 200) + " may not write to this topic: it is not in the user's topics (auth.users)"
+	c.warnOnce("not allowed "+topic, "a client may not write to a topic: add the topic to its user in auth.users, or a rule at Kafka if auth.acls reads them, if it should", "topic", streamdown.Shorten(topic, streamdown.MaxTopic))
+	return "user " + streamdown.Shorten(c.user(), 200) + " may not write to this topic: it is not in the user's topics (auth.users, or Kafka's rules with auth.acls)"
 }
