@@ -51,6 +51,7 @@ type Options struct {
 	Upstream string // host:port of the Kafka behind
 	Acks     string // remote (empty) or wal
 	Listen   string // more of listen.kafka, such as "tls: { cert: /a, key: /b }"
+	Stream   string // more of the stream that takes all topics, such as "retain: 6h"
 	More     string // more sections of the configuration, such as auth
 	Env      []string
 	Log      *slog.Logger
@@ -105,6 +106,10 @@ func (d *Daemon) config(o Options) string {
 	if listen != "" {
 		listen = ", " + listen
 	}
+	stream := o.Stream
+	if stream != "" {
+		stream = ", " + stream
+	}
 	return fmt.Sprintf(`version: 1
 listen:
   kafka: { address: %q%s }
@@ -113,8 +118,8 @@ data: { dir: %q }
 systems:
   primary: { kafka: { bootstrap.servers: %q } }
 streams:
-  - { name: all, topics: ["*"], to: primary, acks: %s }
-%s`, d.Addr(), listen, fmt.Sprintf("127.0.0.1:%d", d.httpPort), d.path("data"), o.Upstream, acks, o.More)
+  - { name: all, topics: ["*"], to: primary, acks: %s%s }
+%s`, d.Addr(), listen, fmt.Sprintf("127.0.0.1:%d", d.httpPort), d.path("data"), o.Upstream, acks, stream, o.More)
 }
 
 // Addr is where producers reach the gateway, "127.0.0.1:port"; the same after every Restart.

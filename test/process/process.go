@@ -172,7 +172,7 @@ func (p *Process) Pause() error { return p.Signal(syscall.SIGSTOP) }
 func (p *Process) Continue() error { return p.Signal(syscall.SIGCONT) }
 
 // Usage is what the child holds in memory and used of the processor so far, read from /proc.
-func (p *Process) Usage() (Usage, error) { return usageOf(p.PID()) }
+func (p *Process) Usage() (Usage, error) { return UsageOf(p.PID()) }
 
 // Tail returns the last n lines of a file, or why it cannot be read. It is meant for messages to people.
 func Tail(path string, n int) string {

@@ -17,7 +17,8 @@ type Usage struct {
 	CPU           time.Duration // user and system time of all its threads, to 10 ms
 }
 
-func usageOf(pid int) (Usage, error) {
+// UsageOf is what any process of this machine holds and has used.
+func UsageOf(pid int) (Usage, error) {
 	var u Usage
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {

@@ -46,10 +46,12 @@ type Broker struct {
 	dir   string
 	lib   string
 	java  string
+	id    int32
 	port  int
 	ports map[string]int // of the other listeners, by name
 	jvm   []string
 	log   *slog.Logger
+	ready func(ctx context.Context, p *process.Process) error // waits until the node of process p is of use
 
 	mu   sync.Mutex // guards the following
 	proc *process.Process
@@ -58,6 +60,30 @@ type Broker struct {
 // Start resolves the jars, formats the storage and runs a broker; it returns once the broker answers. The broker
 // lives until Kill or Stop, or until the test process ends; ctx bounds the start only.
 func Start(ctx context.Context, o Options) (*Broker, error) {
+	ports, err := process.Ports(2 + len(o.Listeners))
+	if err != nil {
+		return nil, fmt.Errorf("start kafka: %w", err)
+	}
+	b, err := prepare(ctx, o, single(ports[0], ports[1], o.Properties, listeners(ports[2:], o.Listeners)))
+	if err != nil {
+		return nil, err
+	}
+	b.id, b.port, b.ports = 1, ports[0], make(map[string]int)
+	for i, l := range o.Listeners {
+		b.ports[l.Name] = ports[2+i]
+	}
+	b.ready = func(ctx context.Context, p *process.Process) error { return answers(ctx, b.Addr(), b.id, p) }
+	if err := b.format(ctx, clusterID()); err != nil {
+		return nil, fmt.Errorf("start kafka: %w", err)
+	}
+	if err := b.Restart(ctx); err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+// prepare finds what a node needs and writes its configuration, to which log.dirs is added.
+func prepare(ctx context.Context, o Options, conf map[string]string) (*Broker, error) {
 	java, err := exec.LookPath("java")
 	if err != nil {
 		return nil, fmt.Errorf("start kafka: %w; install Java 17 or newer (Debian: apt-get install default-jdk-headless)", err)
@@ -72,33 +98,35 @@ func Start(ctx context.Context, o Options) (*Broker, error) {
 	if b.lib, err = Jars(ctx, b.Version); err != nil {
 		return nil, fmt.Errorf("start kafka: %w", err)
 	}
-	ports, err := process.Ports(2 + len(o.Listeners))
-	if err != nil {
-		return nil, fmt.Errorf("start kafka: %w", err)
-	}
-	b.port, b.ports = ports[0], make(map[string]int)
-	for i, l := range o.Listeners {
-		b.ports[l.Name] = ports[2+i]
-	}
 	b.jvm = append([]string{
 		"-Xms64m", "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 		"-Dorg.slf4j.simpleLogger.showDateTime=true", "-Dorg.slf4j.simpleLogger.dateTimeFormat=HH:mm:ss.SSS",
 	}, o.JVM...)
-	data := filepath.Join(b.dir, "data")
-	if err := os.MkdirAll(data, 0o755); err != nil {
+	if err := os.MkdirAll(b.Data(), 0o755); err != nil {
 		return nil, fmt.Errorf("start kafka: %w", err)
 	}
-	conf := properties(data, ports[0], ports[1], o.Properties, listeners(ports[2:], o.Listeners))
-	if err := os.WriteFile(b.path("server.properties"), []byte(conf), 0o644); err != nil {
+	conf["log.dirs"] = b.Data()
+	if err := os.WriteFile(b.path("server.properties"), []byte(text(conf)), 0o644); err != nil {
 		return nil, fmt.Errorf("start kafka: %w", err)
-	}
-	if err := b.format(ctx, data); err != nil {
-		return nil, fmt.Errorf("start kafka: %w", err)
-	}
-	if err := b.Restart(ctx); err != nil {
-		return nil, err
 	}
 	return b, nil
+}
+
+// ID is the node id in its cluster.
+func (b *Broker) ID() int32 { return b.id }
+
+// Data is the directory with the partitions' logs, for tests that harm them while the broker is down.
+func (b *Broker) Data() string { return b.path("data") }
+
+// empty removes the data of a node that does not run.
+func (b *Broker) empty() error {
+	if err := os.RemoveAll(b.Data()); err != nil {
+		return fmt.Errorf("empty kafka: %w", err)
+	}
+	if err := os.MkdirAll(b.Data(), 0o755); err != nil {
+		return fmt.Errorf("empty kafka: %w", err)
+	}
+	return nil
 }
 
 // Addr is where clients reach the broker, "127.0.0.1:port"; the same after every Restart.
@@ -167,10 +195,10 @@ func (b *Broker) Restart(ctx context.Context) error {
 		return fmt.Errorf("start kafka: %w", err)
 	}
 	b.proc = p
-	if err := answers(ctx, b.Addr(), p); err != nil {
+	if err := b.ready(ctx, p); err != nil {
 		return errors.Join(fmt.Errorf("start kafka %s: %w", b.Version, err), p.Kill())
 	}
-	b.log.Info("kafka answers", "addr", b.Addr(), "version", b.Version, "pid", p.PID(), "elapsed", time.Since(began))
+	b.log.Info("kafka answers", "node", b.id, "addr", b.Addr(), "version", b.Version, "pid", p.PID(), "elapsed", time.Since(began))
 	return nil
 }
 
@@ -182,20 +210,25 @@ func (b *Broker) running() *process.Process {
 
 func (b *Broker) path(name string) string { return filepath.Join(b.dir, name) }
 
+// clusterID is a new UUID as Kafka writes one: 22 characters of base64url.
+func clusterID() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:])
+	id[0] &= 0x7f // none may begin with "-", which the tool would take for an option; Kafka's own are drawn again until they do not
+	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
+	return base64.RawURLEncoding.EncodeToString(id[:])
+}
+
 // format writes the cluster's id and first metadata. Data that is formatted already is left alone.
-func (b *Broker) format(ctx context.Context, data string) error {
-	if _, err := os.Stat(filepath.Join(data, "meta.properties")); err == nil {
+func (b *Broker) format(ctx context.Context, cluster string) error {
+	if _, err := os.Stat(filepath.Join(b.Data(), "meta.properties")); err == nil {
 		return nil
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("format storage: %w", err)
 	}
-	var id [16]byte // Kafka writes a UUID as 22 characters of base64url
-	_, _ = rand.Read(id[:])
-	id[0] &= 0x7f // none may begin with "-", which the tool would take for an option; Kafka's own are drawn again until they do not
-	id[6], id[8] = id[6]&0x0f|0x40, id[8]&0x3f|0x80
 	cmd := exec.CommandContext(ctx, b.java, "-Xmx128m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
 		"-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", b.Classpath(),
-		"kafka.tools.StorageTool", "format", "-t", base64.RawURLEncoding.EncodeToString(id[:]), "-c", b.path("server.properties"))
+		"kafka.tools.StorageTool", "format", "-t", cluster, "-c", b.path("server.properties"))
 	cmd.Dir = b.dir
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("format storage: %w\n%s", err, out)

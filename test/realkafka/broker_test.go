@@ -12,14 +12,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/streamdown/streamdown/test/realkafka"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
-	"go.uber.org/goleak"
-
-	"github.com/streamdown/streamdown/test/realkafka"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestKilledBrokerComesBackWithEverythingAcked(t *testing.T) {
 	ctx := t.Context()

@@ -7,21 +7,10 @@ import (
 	"strings"
 )
 
-// properties is the configuration of a broker that is its own controller, made small: Kafka's defaults are meant for
-// a machine of its own (50 partitions for each internal topic, 128 MiB of heap for the log cleaner). Keys of extra
-// win. Valid for 3.9 and 4.x; the share.* keys are only known to 4.x.
-func properties(dir string, port, controllerPort int, extra map[string]string, more []listener) string {
-	all := map[string]string{
-		"process.roles":                  "broker,controller",
-		"node.id":                        "1",
-		"controller.quorum.voters":       fmt.Sprintf("1@127.0.0.1:%d", controllerPort),
-		"listeners":                      fmt.Sprintf("PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", port, controllerPort),
-		"advertised.listeners":           fmt.Sprintf("PLAINTEXT://127.0.0.1:%d", port),
-		"controller.listener.names":      "CONTROLLER",
-		"inter.broker.listener.name":     "PLAINTEXT",
-		"listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
-		"log.dirs":                       dir,
-
+// small is what every broker here has: Kafka's defaults are meant for a machine of its own (50 partitions for each
+// internal topic, 128 MiB of heap for the log cleaner). Valid for 3.9 and 4.x; the share.* keys are only known to 4.x.
+func small() map[string]string {
+	return map[string]string{
 		"auto.create.topics.enable": "true",
 		"num.partitions":            "3",
 
@@ -46,6 +35,21 @@ func properties(dir string, port, controllerPort int, extra map[string]string, m
 		"broker.session.timeout.ms":    "6000",
 		"broker.heartbeat.interval.ms": "500",
 	}
+}
+
+// single is the configuration of a broker that is its own controller. Keys of extra win.
+func single(port, controllerPort int, extra map[string]string, more []listener) map[string]string {
+	all := small()
+	maps.Copy(all, map[string]string{
+		"process.roles":                  "broker,controller",
+		"node.id":                        "1",
+		"controller.quorum.voters":       fmt.Sprintf("1@127.0.0.1:%d", controllerPort),
+		"listeners":                      fmt.Sprintf("PLAINTEXT://127.0.0.1:%d,CONTROLLER://127.0.0.1:%d", port, controllerPort),
+		"advertised.listeners":           fmt.Sprintf("PLAINTEXT://127.0.0.1:%d", port),
+		"controller.listener.names":      "CONTROLLER",
+		"inter.broker.listener.name":     "PLAINTEXT",
+		"listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+	})
 	for _, l := range more {
 		all["listeners"] += "," + l.address
 		all["advertised.listeners"] += "," + l.address
@@ -53,6 +57,11 @@ func properties(dir string, port, controllerPort int, extra map[string]string, m
 		maps.Copy(all, l.properties)
 	}
 	maps.Copy(all, extra)
+	return all
+}
+
+// text is a configuration as Kafka reads it.
+func text(all map[string]string) string {
 	var b strings.Builder
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		fmt.Fprintf(&b, "%s=%s\n", key, all[key])

@@ -3,6 +3,7 @@ package realkafka
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -12,16 +13,16 @@ import (
 	"github.com/streamdown/streamdown/test/process"
 )
 
-// answers waits until the broker at addr shows itself in its own Metadata and gives out a producer id. A broker
+// answers waits until the broker at addr shows itself, node id, in its own Metadata and gives out a producer id. A broker
 // answers Metadata earlier than that, and idempotent producers then wait and say so: the first id comes from the
 // controller after the broker's registration.
-func answers(ctx context.Context, addr string, p *process.Process) error {
+func answers(ctx context.Context, addr string, id int32, p *process.Process) error {
 	ctx, cancel := context.WithTimeout(ctx, 4*time.Minute)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		err := ask(ctx, addr)
+		err := ask(ctx, addr, id)
 		if err == nil {
 			return nil
 		}
@@ -35,7 +36,7 @@ func answers(ctx context.Context, addr string, p *process.Process) error {
 	}
 }
 
-func ask(ctx context.Context, addr string) error {
+func ask(ctx context.Context, addr string, id int32) error {
 	cl, err := kgo.NewClient(kgo.SeedBrokers(addr), kgo.RequestRetries(0), kgo.DialTimeout(5*time.Second))
 	if err != nil {
 		return err
@@ -49,12 +50,13 @@ func ask(ctx context.Context, addr string) error {
 	if err != nil {
 		return err
 	}
-	if len(m.Brokers) != 1 || m.ControllerID < 0 {
-		return fmt.Errorf("metadata show %d brokers and controller %d", len(m.Brokers), m.ControllerID)
+	known := slices.ContainsFunc(m.Brokers, func(b kmsg.MetadataResponseBroker) bool { return b.NodeID == id })
+	if !known || m.ControllerID < 0 {
+		return fmt.Errorf("metadata show %d brokers, node %d among them: %t, and controller %d", len(m.Brokers), id, known, m.ControllerID)
 	}
-	id, err := kmsg.NewPtrInitProducerIDRequest().RequestWith(ctx, cl)
+	got, err := kmsg.NewPtrInitProducerIDRequest().RequestWith(ctx, cl)
 	if err != nil {
 		return err
 	}
-	return kerr.ErrorForCode(id.ErrorCode)
+	return kerr.ErrorForCode(got.ErrorCode)
 }
