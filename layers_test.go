@@ -26,7 +26,7 @@ var floors = map[string]int{
 	".":    0,
 	"auth": 1, "batch": 1, "handover": 1, "service": 1, "wire": 1, "vfs": 1, "breaker": 1, "check": 1, "tally": 1, "ui": 1,
 	"wal": 2, "sink": 2,
-	"catalog": 3, "delivery": 3, "connect/kafka/credentials": 3,
+	"catalog": 3, "delivery": 3, "ledger": 3, "connect/kafka/credentials": 3,
 	"connect/kafka": 4,
 	"ingest":        5, "forward": 5, "reconcile": 5, "config": 5, "doctor": 5,
 	"gateway": 6, "httpin": 6, "api": 6,

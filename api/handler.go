@@ -84,6 +84,11 @@ func whole(s Status) Status {
 	s.Listen.Classes = list(s.Listen.Classes)
 	s.Log.Damage = list(s.Log.Damage)
 	s.Log.Scrub = s.Log.Scrub.whole()
+	if l := s.Log.Ledger; l != nil {
+		copied := *l
+		copied.Oldest, copied.Damaged = utc(l.Oldest), list(l.Damaged)
+		s.Log.Ledger = &copied
+	}
 	s.Log.Renewals = append([]Renewal{}, s.Log.Renewals...)
 	for i := range s.Log.Renewals {
 		s.Log.Renewals[i].At = s.Log.Renewals[i].At.UTC()

@@ -45,7 +45,7 @@ func TestStatusKeepsTheJSONRules(t *testing.T) {
 			"log.fsync_p99_seconds": true, "records.acked": true, "records.backlog_bytes": true, "records.oldest_age_seconds": true,
 			"gateway.ack_p50_seconds": true, "gateway.ack_p99_seconds": true, "lanes.offset": true, "lanes.stop": true,
 			"config.failure": true, "log.room_bytes": true, "log.room_seconds": true, "log.refuge": true,
-			"log.scrub": true, "log.scrub.whole_pass_at": true, "log.scrub.whole_pass_bytes": true, "log.scrub.pass": true,
+			"log.ledger": true, "log.ledger.oldest_at": true, "log.scrub": true, "log.scrub.whole_pass_at": true, "log.scrub.whole_pass_bytes": true, "log.scrub.pass": true,
 		}
 		walk("", v, func(path string, v any) {
 			key := path[strings.LastIndexByte(path, '.')+1:]

@@ -38,6 +38,7 @@ var routes = []Route{
 	{http.MethodGet, "/v1/status", Reading, auth.Viewer, (*handler).showStatus},
 	{http.MethodPost, "/v1/hold", Changing, auth.Operator, (*handler).hold},
 	{http.MethodPost, "/v1/resume", Changing, auth.Operator, (*handler).resume},
+	{http.MethodPost, "/v1/proofs", Changing, auth.Operator, (*handler).noteProof},
 	{http.MethodGet, "/v1/config", Reading, auth.Operator, (*handler).showConfig},
 	{http.MethodPost, "/-/reload", Changing, auth.Admin, (*handler).reload},
 	{http.MethodPost, "/v1/topics/{topic}", Ingest, auth.NoRole, (*handler).postTopic},

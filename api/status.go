@@ -85,7 +85,8 @@ type Log struct {
 	FsyncP50       *float64  `json:"fsync_p50_seconds"`
 	FsyncP99       *float64  `json:"fsync_p99_seconds"`
 	Fsync          Histogram `json:"-"`
-	Scrub          *Scrub    `json:"scrub"` // null if that is not known
+	Scrub          *Scrub    `json:"scrub"`  // null if that is not known
+	Ledger         *Ledger   `json:"ledger"` // null if that is not known
 	// Renewals are the times that the log took a new id (LogID), because somebody else had written in its name: its
 	// directory was rolled back or copied. The last 16, oldest first; they outlive restarts.
 	Renewals []Renewal `json:"renewals"`
@@ -96,6 +97,21 @@ type Refuge struct {
 	Dir   string    `json:"dir"`
 	Since time.Time `json:"since"`
 	Why   string    `json:"why"`
+}
+
+// Ledger is what is kept of each batch, to prove what became of it when the log has released it.
+type Ledger struct {
+	SizeBytes    int64          `json:"size_bytes"`
+	MaxSizeBytes int64          `json:"max_size_bytes"`
+	KeepSeconds  float64        `json:"keep_seconds"`
+	Files        int            `json:"files"`
+	First        streamdown.LSN `json:"first_lsn"`     // rows begin there
+	Written      streamdown.LSN `json:"written_lsn"`   // all below has rows, but for what SkippedBytes and Damaged tell
+	Oldest       *time.Time     `json:"oldest_at"`     // when the oldest file was begun; null without one
+	Trouble      string         `json:"trouble"`       // why it cannot be written; empty if it can. The log keeps what has no rows
+	Damaged      []string       `json:"damaged_files"` // as last seen; each is read again now and then
+	SkippedBytes uint64         `json:"skipped_bytes"` // of the log that were released without rows since the start, for want of room
+	LostBatches  uint64         `json:"lost_batches"`  // that it knew at the start and the log did not
 }
 
 // Scrub tells what became of reading the log's sealed segments again. Until a pass was whole, nothing is checked.

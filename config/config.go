@@ -61,7 +61,14 @@ type Data struct {
 	Dir     string // required: the log's directory, one per process
 	MaxSize Size   // what the log may take; default 10 GiB
 	Refuge  string // a directory on another disk for when Dir cannot be written; empty = none
+	Ledger  Ledger // what is kept of each batch when the log has released it
 	Scrub   Rate   // how fast sealed segments are read again to find rot; default 8 MiB/s
+}
+
+// Ledger says how long it is remembered what every batch was, to prove what became of it.
+type Ledger struct {
+	Keep    time.Duration // default 90 days
+	MaxSize Size          // default 1 GiB
 }
 
 // System is one place that streams can go to.

@@ -89,7 +89,7 @@ func TestDefaultsAreFilledIn(t *testing.T) {
 			Kafka: KafkaListener{Address: "127.0.0.1:19092", Advertise: "127.0.0.1:19092", Classes: []Class{{Normal, "127.0.0.1:19092", "127.0.0.1:19092"}}, MaxConnections: 10_000, MaxConnectionsPerAddress: 5_000},
 			HTTP:  HTTPListener{Address: "127.0.0.1:8790", MaxBody: 8 * MiB},
 		},
-		Data: Data{Dir: "./data", MaxSize: 10 * GiB, Scrub: 8 * Rate(MiB)},
+		Data: Data{Dir: "./data", MaxSize: 10 * GiB, Ledger: Ledger{Keep: 90 * 24 * time.Hour, MaxSize: GiB}, Scrub: 8 * Rate(MiB)},
 		Systems: []System{{Name: "primary", Kafka: Kafka{
 			Bootstrap: []string{"k1:9092"}, ClientID: "streamdown", RequestTimeout: 30 * time.Second,
 			Security: credentials.Settings{Dir: ".", Own: []credentials.Setting{{Key: "security.protocol", Value: credentials.Text("PLAINTEXT")}}},

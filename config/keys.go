@@ -28,6 +28,10 @@ var declared = &key{form: formMapping, elsewhere: true, keys: []*key{
 		{name: "dir", required: true, form: formPath, doc: "The log's directory. One directory belongs to one process"},
 		{name: "max_size", form: formSize, initial: "10GiB", doc: "What the log may take on disk. When it is full, producers wait; what was acked stays"},
 		{name: "refuge", form: formPath, doc: "A directory on another disk, where the log goes on while dir cannot be written"},
+		{name: "ledger", form: formMapping, doc: "What is kept of each batch to prove what became of it (streamdown reconcile), long after the log has released the batch itself: some 25 bytes, in dir/ledger, beside max_size", keys: []*key{
+			{name: "keep", form: formDuration, initial: "90d", doc: "How long; at least 1h"},
+			{name: "max_size", form: formSize, initial: "1GiB", doc: "How much; at least 16MiB. The oldest goes first"},
+		}},
 		{name: "scrub", form: formRate, initial: "8MiB/s", live: true, doc: "How fast sealed segments are read again from the disk itself, to find rot before the data is needed", when: "a new rate begins a new pass"},
 	}},
 	{name: "log", form: formMapping, doc: "What the process logs", keys: []*key{

@@ -208,6 +208,7 @@ var samples = map[string][2]any{
 	"auth.users[].scram":                      {nil, nil}, // hidden_test has it
 	"auth.certificates.rules":                 {"DEFAULT", "RULE:^CN=(.*)$/$1/"},
 	"auth.oauth.keys":                         {"/none/a.json", "/none/b.json"},
+	"data.ledger.keep":                        {"1h", "2h"},
 	"data.scrub":                              {"8MiB/s", "9MiB/s"},
 	"streams[].to":                            {nil, nil},
 	"systems.NAME.kafka.bootstrap.servers":    {"k1:1", "k2:2"},

@@ -55,6 +55,7 @@ const minDataSize = 16 * MiB
 func (d *decoder) data(root, v *value) Data {
 	f := d.fields(v)
 	data := Data{Dir: d.text(f["dir"], ""), MaxSize: d.size(f["max_size"], 10*GiB), Refuge: d.text(f["refuge"], "")}
+	data.Ledger = d.ledger(f["ledger"])
 	data.Scrub = d.rate(f["scrub"], 8*Rate(MiB))
 	if f["dir"] == nil && (v == nil || !v.broken) {
 		at := v
@@ -71,6 +72,26 @@ func (d *decoder) data(root, v *value) Data {
 	}
 	d.scrub(f["scrub"], f["max_size"], &data)
 	return data
+}
+
+// Bounds of data.ledger: below them it forgets what the log still has.
+const (
+	leastLedger     = 16 * MiB
+	leastLedgerKeep = time.Hour
+)
+
+func (d *decoder) ledger(v *value) Ledger {
+	f := d.fields(v)
+	l := Ledger{Keep: d.duration(f["keep"], 90*24*time.Hour), MaxSize: d.size(f["max_size"], GiB)}
+	if at := f["keep"]; at != nil && !at.broken && l.Keep < leastLedgerKeep {
+		d.wrong(at, "%s is too short to prove anything by; want at least %s", at.said(), leastLedgerKeep)
+		l.Keep = 90 * 24 * time.Hour
+	}
+	if at := f["max_size"]; at != nil && !at.broken && l.MaxSize < leastLedger {
+		d.wrong(at, "%s is too little for a ledger; want at least %s", at.said(), leastLedger)
+		l.MaxSize = GiB
+	}
+	return l
 }
 
 // maxScrubDays is how long reading the whole log again should take at most.

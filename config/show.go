@@ -48,6 +48,9 @@ func (c *Config) Show() []byte {
 	if c.Data.Refuge != "" {
 		line("  refuge: %s", q("data.refuge", c.Data.Refuge))
 	}
+	line("  ledger:")
+	line("    keep: %s", plain("data.ledger.keep", formatDuration(c.Data.Ledger.Keep)))
+	line("    max_size: %s", plain("data.ledger.max_size", c.Data.Ledger.MaxSize.String()))
 	line("  scrub: %s", plain("data.scrub", c.Data.Scrub.String()))
 	line("log:")
 	line("  level: %s", plain("log.level", levelName(c.Log.Level)))

@@ -56,6 +56,8 @@ type Options struct {
 	Target  Target
 	Logger  *slog.Logger  // nil = silent
 	Retain  time.Duration // how long the log keeps what is confirmed; yields when the log is nearly full
+	// Floor, if set, is how far the log may release, whatever is confirmed: what lies from there on is needed by somebody else.
+	Floor func() streamdown.LSN
 }
 
 const (
@@ -92,8 +94,9 @@ type Forwarder struct {
 	chunks      []*chunk   // for use again
 	waiting     []question // to be asked when others were answered
 	asking      int
-	unsynced    []unsynced // bindings in the log, in order
-	confirmedAt []sample   // what was the watermark when
+	unsynced    []unsynced     // bindings in the log, in order
+	confirmedAt []sample       // what was the watermark when
+	releasable  streamdown.LSN // but for the floor
 	released    streamdown.LSN
 }
 
@@ -186,11 +189,14 @@ func (f *Forwarder) progress(now time.Time) {
 	for n < len(f.confirmedAt) && (now.Sub(f.confirmedAt[n].at) >= f.opt.Retain || pressed) {
 		n++
 	}
-	if n == 0 {
-		return
+	if n > 0 {
+		f.releasable = max(f.releasable, f.confirmedAt[n-1].lsn)
+		f.confirmedAt = append(f.confirmedAt[:0], f.confirmedAt[n:]...)
 	}
-	upTo := f.confirmedAt[n-1].lsn
-	f.confirmedAt = append(f.confirmedAt[:0], f.confirmedAt[n:]...)
+	upTo := f.releasable
+	if f.opt.Floor != nil {
+		upTo = min(upTo, f.opt.Floor())
+	}
 	if upTo > f.released || pressed {
 		f.released = upTo
 		if _, err := f.opt.Log.Release(upTo); err != nil {

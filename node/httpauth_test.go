@@ -219,6 +219,7 @@ func TestEveryRouteAsksForItsRole(t *testing.T) {
 		"GET /v1/status":    viewers,
 		"POST /v1/hold":     operators,
 		"POST /v1/resume":   operators,
+		"POST /v1/proofs":   operators,
 		"GET /v1/config":    operators,
 		"POST /-/reload":    admins,
 
@@ -228,6 +229,7 @@ func TestEveryRouteAsksForItsRole(t *testing.T) {
 	d := open(t, withTLS)
 	bodies := map[string]string{
 		"POST /v1/hold": `{"target":"*","reason":"a test"}`, "POST /v1/resume": `{"target":"*"}`,
+		"POST /v1/proofs": `{"sha256":"` + strings.Repeat("00", 32) + `","verdict":"proved","accepted_records":1,"compared_records":1}`,
 		"POST /v3/clusters/{cluster}/topics/{topic}/records": `{"value":null}`, "POST /v1/topics/{topic}": `{}`,
 	}
 	fill := strings.NewReplacer("{topic}", "orders", "{cluster}", "other")

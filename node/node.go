@@ -22,6 +22,8 @@ import (
 	"github.com/streamdown/streamdown/gateway"
 	"github.com/streamdown/streamdown/httpin"
 	"github.com/streamdown/streamdown/ingest"
+	"github.com/streamdown/streamdown/ledger"
+	"github.com/streamdown/streamdown/vfs"
 	"github.com/streamdown/streamdown/wal"
 )
 
@@ -36,6 +38,10 @@ type Options struct {
 	Source *Source
 	// WrapTarget, if set, stands between the forwarder and the target: the demo plants faults there.
 	WrapTarget func(forward.Target) forward.Target
+	// FS is the disk that holds the log; nil = this machine's.
+	FS vfs.FS
+	// Dial opens connections to the target; nil = a net.Dialer.
+	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
 	// Listen opens the listener that serves a purpose, such as "kafka"; nil = net.Listen. Whoever keeps sockets beyond the
 	// life of a process gives them here.
 	Listen func(purpose, address string) (net.Listener, error)
@@ -51,6 +57,7 @@ type Node struct {
 	wal       *wal.Log
 	recovery  *wal.Recovery
 	book      *delivery.Book
+	ledger    *ledger.Keeper
 	catalog   *catalog.Catalog
 	intake    *ingest.Intake
 	target    *kafkaTarget
@@ -84,7 +91,11 @@ func Open(opt Options) (n *Node, err error) {
 		return nil, err
 	}
 	n.beginConfig()
-	if err := os.MkdirAll(n.cfg.Data.Dir, 0o700); err != nil {
+	disk := opt.FS
+	if disk == nil {
+		disk = vfs.OS{}
+	}
+	if err := disk.MkdirAll(n.cfg.Data.Dir); err != nil {
 		return nil, fmt.Errorf("data directory: %w; set data.dir to a place that this user may write to", err)
 	}
 	n.intake = ingest.New(ingest.Config{Confirmations: n.book, Policy: n.policy, Cluster: n.catalog.Cluster, Room: n.room})
@@ -95,9 +106,10 @@ func Open(opt Options) (n *Node, err error) {
 		}
 	}
 	receipts := httpin.NewReceipts(n.intake, n.book)
+	n.ledger = n.newLedger()
 	n.wal, n.recovery, err = wal.Open(wal.Config{
-		Dir: n.cfg.Data.Dir, MaxSize: int64(n.cfg.Data.MaxSize), Refuge: n.cfg.Data.Refuge, Logger: n.log,
-		Books: []wal.Book{n.book, receipts, n.catalog},
+		FS: disk, Dir: n.cfg.Data.Dir, MaxSize: int64(n.cfg.Data.MaxSize), Refuge: n.cfg.Data.Refuge, Logger: n.log,
+		Books: []wal.Book{n.book, receipts, n.catalog, n.ledger},
 	})
 	if err != nil {
 		return nil, err
@@ -107,6 +119,9 @@ func Open(opt Options) (n *Node, err error) {
 			err = errors.Join(err, n.wal.Close())
 		}
 	}()
+	if err = n.ledger.Open(n.wal); err != nil {
+		return nil, err
+	}
 	if err = n.wal.Begin(); err != nil {
 		return nil, err
 	}
@@ -115,7 +130,7 @@ func Open(opt Options) (n *Node, err error) {
 	n.catalog.Remember()
 	client, err := kafka.New(kafka.Config{
 		Bootstrap: n.system.Kafka.Bootstrap, ClientID: n.system.Kafka.ClientID, RequestTimeout: n.system.Kafka.RequestTimeout,
-		Credentials: &n.reloading.upstream, ProduceTimeout: n.patience() * 2 / 3, Logger: n.log,
+		Dial: opt.Dial, Credentials: &n.reloading.upstream, ProduceTimeout: n.patience() * 2 / 3, Logger: n.log,
 	})
 	if err != nil {
 		return nil, err
@@ -127,7 +142,7 @@ func Open(opt Options) (n *Node, err error) {
 	}
 	n.forwarder = forward.NewForwarder(forward.Options{
 		Core: forward.Config{Patience: n.patience(), Class: n.leader}, Log: n.wal, Book: n.book, Catalog: n.catalog, Target: to,
-		Logger: n.log, Retain: n.retain(),
+		Logger: n.log, Retain: n.retain(), Floor: n.floor,
 	})
 	n.scrub = newScrubbing(n.cfg.Data.Scrub, func(rate config.Rate) *wal.Scrubber {
 		if rate <= 0 {
@@ -233,6 +248,7 @@ func (n *Node) Run(ctx context.Context) (left int64, err error) {
 	defer stopForwarding()
 	var back errgroup.Group
 	back.Go(func() error { return n.forwarder.Run(forwarding) })
+	back.Go(func() error { return n.ledger.Run(forwarding) })
 	back.Go(func() error { return n.scrub.run(ctx) })
 	if n.rules != nil {
 		back.Go(func() error { return n.rules.run(ctx) })

@@ -97,6 +97,7 @@ func (n *Node) logStatus(fw *forward.Status) api.Log {
 	}
 	scrubber, rate, _ := n.scrub.now()
 	l.Scrub = scrubStatus(scrubber, rate, fw.Watermark)
+	l.Ledger = n.ledgerStatus()
 	for _, r := range fw.Damage {
 		l.Damage = append(l.Damage, api.Range{From: r.From, To: r.To})
 	}

@@ -2,17 +2,23 @@ package reconcile
 
 import (
 	"bytes"
+	"errors"
 	"iter"
 
 	"github.com/streamdown/streamdown"
 	"github.com/streamdown/streamdown/batch"
+	"github.com/streamdown/streamdown/wal"
 )
 
 // compare says whether ordinals [from, to) are the same in a stored batch, whose first ordinal is zero, and in the log.
 // There are rows for all of them.
 func (l *lane) compare(h *batch.Header, raw []byte, base streamdown.Offset, zero, from, to streamdown.Ordinal) {
 	at := func(o streamdown.Ordinal) streamdown.Offset { return base + streamdown.Offset(o-zero) }
+	if !l.gather.goesOn(from) {
+		l.scatter()
+	}
 	if batch.Verify(raw) != nil {
+		l.scatter()
 		l.eachRow(from, to, func(r *row, from, to streamdown.Ordinal) {
 			if r.hole {
 				l.say(NotComparable, r.why, from, to, 0, at(from), 0, int64(to-from))
@@ -27,6 +33,7 @@ func (l *lane) compare(h *batch.Header, raw []byte, base streamdown.Offset, zero
 		if !r.hole && r.ordinal == zero && from == zero && to == r.end() && int64(h.Count) == r.count && int64(h.LastOffsetDelta)+1 == r.count &&
 			int(r.size) == len(raw) && r.codec == h.Codec() && r.base == h.BaseTimestamp && (r.max == h.MaxTimestamp || h.LogAppendTime()) &&
 			r.crc == batch.PayloadCRC(raw) {
+			l.tiers.Headers += r.count
 			l.say(Identical, "", from, to, r.lsn, base, 1, r.count)
 			return
 		}
@@ -41,7 +48,7 @@ func (l *lane) compare(h *batch.Header, raw []byte, base streamdown.Offset, zero
 			l.found = append(l.found, finding{from: from, to: to, verdict: NotComparable, why: r.why})
 			return
 		}
-		l.records(r, &stored, h.LogAppendTime(), from, to)
+		l.records(r, &stored, h, from, to)
 	})
 	for stored.ok { // a batch that is broken behind the records that matter is broken
 		stored.step()
@@ -50,7 +57,16 @@ func (l *lane) compare(h *batch.Header, raw []byte, base streamdown.Offset, zero
 		if f.verdict == Rewritten && stored.bad {
 			f.verdict = Altered
 		}
-		l.say(f.verdict, f.why, f.from, f.to, f.lsn, at(f.from), 1, int64(f.to-f.from))
+		offset := f.at
+		if offset == 0 {
+			offset = at(f.from)
+		}
+		if f.verdict == Absent && !l.late { // it may come yet
+			l.keep(&l.rows[l.row(f.from)])
+			l.gaps = append(l.gaps, gap{from: f.from, to: f.to, lsn: f.lsn, after: offset, batches: 1, skipped: streamdown.NoOffset})
+			continue
+		}
+		l.say(f.verdict, f.why, f.from, f.to, f.lsn, offset, 1, int64(f.to-f.from))
 	}
 }
 
@@ -60,6 +76,7 @@ type finding struct {
 	lsn      streamdown.LSN
 	verdict  Verdict
 	why      Reason
+	at       streamdown.Offset // of its first record, if that lies in an earlier batch; 0 = in this one
 }
 
 // find adds a verdict on one record, or on more.
@@ -106,12 +123,18 @@ func (s *side) step() {
 }
 
 // records compares the records of one row, ordinals [from, to), with a stored batch.
-func (l *lane) records(r *row, stored *side, appendTime bool, from, to streamdown.Ordinal) {
-	body, err := l.run.entry(r.lsn, r.size)
-	if err != nil {
-		l.find(r, NotComparable, LogDamaged, from, to) // or released since: in any case not there any more
+func (l *lane) records(r *row, stored *side, h *batch.Header, from, to streamdown.Ordinal) {
+	body, err := l.run.entry(r.lsn, r.size, r.crc)
+	switch {
+	case errors.Is(err, wal.ErrReleased):
+		l.digestOnly(r, stored, h, from, to)
+		return
+	case err != nil:
+		l.find(r, NotComparable, LogDamaged, from, to)
 		return
 	}
+	l.tiers.Records += int64(to - from)
+	appendTime := h.LogAppendTime()
 	o := r.ordinal
 	for rec, err := range batch.Records(body) {
 		if err != nil || o >= to {

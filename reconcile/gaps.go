@@ -55,6 +55,7 @@ func (l *lane) miss(to streamdown.Ordinal) {
 			l.say(NotComparable, r.why, from, end, 0, streamdown.NoOffset, 0, int64(end-from))
 			continue
 		}
+		l.keep(r)
 		if n := len(l.gaps); n > 0 && l.gaps[n-1].to == from && l.gaps[n-1].skipped == l.skipped {
 			l.gaps[n-1].to = end
 			l.gaps[n-1].batches++
@@ -65,8 +66,32 @@ func (l *lane) miss(to streamdown.Ordinal) {
 	l.next = max(l.next, to)
 }
 
-// settle judges a gap that the partition never filled.
+// settle judges a gap that the partition never filled, but for what was declared.
 func (l *lane) settle(ctx context.Context, g *gap) error {
+	for i := range l.declared.Gone {
+		d := &l.declared.Gone[i]
+		from, to := max(g.from, d.From), min(g.to, d.To)
+		if from >= to {
+			continue
+		}
+		before := *g
+		before.to, before.batches = from, min(g.batches, int64(from-g.from))
+		if from > g.from {
+			if err := l.settle(ctx, &before); err != nil {
+				return err
+			}
+		}
+		l.say(NotComparable, d.Why, from, to, 0, streamdown.NoOffset, 1, int64(to-from))
+		g.from, g.lsn, g.batches = to, 0, max(1, g.batches-before.batches-1)
+		if g.from >= g.to {
+			return nil
+		}
+	}
+	return l.decide(ctx, g)
+}
+
+// decide judges a gap about which nothing was declared.
+func (l *lane) decide(ctx context.Context, g *gap) error {
 	sure := max(l.tip, l.confirmed) // below, it should have been there
 	left := g.batches
 	if g.from < sure {

@@ -2,14 +2,16 @@ package reconcile
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
+	"hash"
 	"slices"
 	"sort"
 
 	"github.com/streamdown/streamdown"
 	"github.com/streamdown/streamdown/batch"
 	"github.com/streamdown/streamdown/delivery"
-	"github.com/streamdown/streamdown/wal"
+	"github.com/streamdown/streamdown/ledger"
 )
 
 // row is one batch of the log or, with a reason, ordinals of which the log has nothing more.
@@ -21,6 +23,7 @@ type row struct {
 	size      int32
 	crc       uint32 // of the payload
 	codec     batch.Codec
+	digest    int32 // place in lane.digests, from 1 on; 0 = there is none
 	hole      bool
 	why       Reason
 }
@@ -35,6 +38,7 @@ type lane struct {
 	pin       Pin
 	gone      bool // there is no such partition
 	confirmed streamdown.Ordinal
+	declared  Declared
 	bindings  []binding // that lead to this topic and cluster
 	all       []binding // and elsewhere
 	damaged   bool      // the log is damaged somewhere, so it may have held more than it shows
@@ -43,6 +47,7 @@ type lane struct {
 	first   streamdown.Ordinal // oldest that is kept
 	end     streamdown.Ordinal // behind the newest that the log holds
 	rows    []row              // dense, of the window
+	digests []ledger.Digest    // of rows
 	next    streamdown.Ordinal // all below were judged or are gaps
 	tip     streamdown.Ordinal // behind the newest record that was met in its place
 	gaps    []gap              // below next, sorted
@@ -53,10 +58,17 @@ type lane struct {
 	skipped streamdown.Offset  // as in gap
 	done    bool               // all up to the pinned end was read
 
-	found []finding // of one stored batch
+	late   bool  // rows are those kept of what was missing: what is said is said of late records
+	kept   []row // of what is missing so far, if something may come late
+	keptOf []ledger.Digest
+	found  []finding // of one stored batch
+	gather gathering // the row whose payload is gone and that was met in part
 
-	sums Sums
-	open [verdicts]Range // not yet reported, to be merged with what follows
+	sums     Sums
+	tiers    Tiers
+	accepted Accepted
+	chain    hash.Hash       // of what was accepted
+	open     [verdicts]Range // not yet reported, to be merged with what follows
 }
 
 // begin prepares the lane once the log's end is known.
@@ -67,6 +79,10 @@ func (l *lane) begin(damaged bool) {
 	l.first, l.next, l.tip = l.end, l.end, l.end
 	l.skipped = streamdown.NoOffset
 	l.all = books.bindings[l.id]
+	if l.run.cfg.Declared != nil {
+		l.declared = l.run.cfg.Declared(l.id)
+	}
+	l.declared.Late = append(l.declared.Late, l.run.intents.late(l.id)...)
 	for _, b := range l.all {
 		if l.leadsHere(&b.Binding) {
 			l.bindings = append(l.bindings, b)
@@ -99,7 +115,7 @@ func (l *lane) leadsHere(b *delivery.Binding) bool {
 }
 
 // push takes the lane's next batch of the log; why says why ordinals before it are missing, if they are.
-func (l *lane) push(e *wal.Entry, why Reason) {
+func (l *lane) push(e *ledger.Row, why Reason) {
 	end := l.next
 	if n := len(l.rows); n > 0 {
 		end = l.rows[n-1].end()
@@ -118,15 +134,21 @@ func (l *lane) push(e *wal.Entry, why Reason) {
 	if e.Ordinal > end {
 		l.rows = append(l.rows, row{ordinal: end, count: int64(e.Ordinal - end), hole: true, why: why})
 	}
-	h, err := batch.ParseHeader(e.Body)
-	if err != nil {
-		l.rows = append(l.rows, row{ordinal: e.Ordinal, count: int64(e.Count), hole: true, why: LogDamaged})
-		return
+	r := row{
+		lsn: e.LSN, ordinal: e.Ordinal, count: int64(e.Count), crc: e.CRC, size: e.Size, base: e.Base, max: e.Max, codec: e.Codec,
 	}
-	l.rows = append(l.rows, row{
-		lsn: e.LSN, ordinal: e.Ordinal, count: int64(e.Count), crc: batch.PayloadCRC(e.Body), size: int32(len(e.Body)),
-		base: h.BaseTimestamp, max: h.MaxTimestamp, codec: h.Codec(),
-	})
+	if e.Digested {
+		l.digests = append(l.digests, e.Digest)
+		r.digest = int32(len(l.digests)) //nolint:gosec // bounded by the window
+	}
+	l.rows = append(l.rows, r)
+	l.accepted.Batches++
+	l.accepted.Bytes += int64(r.size)
+	var b [16]byte
+	binary.BigEndian.PutUint64(b[:], uint64(r.ordinal)) //nolint:gosec // round trip
+	binary.BigEndian.PutUint32(b[8:], uint32(r.count))  //nolint:gosec // from an int32
+	binary.BigEndian.PutUint32(b[12:], r.crc)
+	_, _ = l.chain.Write(b[:]) // never fails
 }
 
 var errStop = errors.New("the window ends here")
@@ -145,8 +167,9 @@ func (l *lane) window(ctx context.Context, to streamdown.Ordinal) error {
 			l.pass(l.pin.End)
 		}
 	}
+	l.scatter()
 	l.miss(to)
-	l.rows = l.rows[:0]
+	l.rows, l.digests = l.rows[:0], l.digests[:0]
 	if n := len(l.gaps); n > maxGaps {
 		for i := range n - maxGaps/2 {
 			if err := l.settle(ctx, &l.gaps[i]); err != nil {
@@ -171,7 +194,7 @@ func (l *lane) last(ctx context.Context, why Reason) error {
 }
 
 // trusted reports whether the oldest state says where the lane stood before the first entry kept.
-func (l *lane) trusted() bool { return l.run.restored <= l.run.cfg.Log.First() }
+func (l *lane) trusted() bool { return l.run.restored <= l.run.first }
 
 // pass notes that the target goes on at an offset.
 func (l *lane) pass(at streamdown.Offset) {
@@ -190,17 +213,18 @@ func (l *lane) met(base streamdown.Offset, raw []byte, to streamdown.Ordinal) er
 	l.pass(base)
 	if !h.Control() && h.ProducerID >= 0 && span > 0 {
 		from, identity := l.identify(&h)
+		late := identity == belated
 		switch {
-		case identity == ours && from+span > to && from < l.end && to < l.end:
+		case (identity == ours || late) && from+span > to && from < l.end && to < l.end:
 			// It belongs to a later window, with all or with a part of it.
 			if from < to {
-				l.judge(&h, raw, base, from, max(from, l.part), to)
+				l.judge(&h, raw, base, from, max(from, l.part), to, late)
 				l.part = to
 			}
 			l.at = max(l.at, base)
 			return errStop
-		case identity == ours:
-			l.judge(&h, raw, base, from, max(from, l.part), from+span)
+		case identity == ours || late:
+			l.judge(&h, raw, base, from, max(from, l.part), from+span, late)
 		case identity == strange && from >= 0:
 			l.say(Foreign, "", from, from+span, 0, base, 1, int64(h.Count))
 		case identity == strange:
@@ -215,11 +239,21 @@ func (l *lane) met(base streamdown.Offset, raw []byte, to streamdown.Ordinal) er
 const (
 	others  = iota // another producer's, or of a time that the log has forgotten
 	ours           // of one of the lane's bindings
+	belated        // of an identity that the log declares for late records
 	strange        // under our producer id, but of no binding or beyond its end: written by nobody who writes this log
 )
 
 // identify finds the ordinal of a stored batch's first record (rule C1), -1 if it has none.
 func (l *lane) identify(h *batch.Header) (streamdown.Ordinal, int) {
+	for i := range l.declared.Late {
+		if d := &l.declared.Late[i]; d.PID == h.ProducerID {
+			o := d.From + streamdown.Ordinal(h.BaseSequence)
+			if h.ProducerEpoch != d.Epoch || o >= d.To {
+				return o, strange
+			}
+			return o, belated
+		}
+	}
 	latest := int16(-1)
 	for i := len(l.bindings) - 1; i >= 0; i-- {
 		b := &l.bindings[i]
@@ -245,8 +279,9 @@ func (l *lane) identify(h *batch.Header) (streamdown.Ordinal, int) {
 	return -1, others
 }
 
-// judge says what becomes of ordinals [from, to), which a stored batch whose first ordinal is zero holds.
-func (l *lane) judge(h *batch.Header, raw []byte, base streamdown.Offset, zero, from, to streamdown.Ordinal) {
+// judge says what becomes of ordinals [from, to), which a stored batch whose first ordinal is zero holds. late says that it was
+// sent behind others on purpose.
+func (l *lane) judge(h *batch.Header, raw []byte, base streamdown.Offset, zero, from, to streamdown.Ordinal, late bool) {
 	at := func(o streamdown.Ordinal) streamdown.Offset { return base + streamdown.Offset(o-zero) }
 	if l.end < to { // more than the log holds
 		o := max(from, l.end)
@@ -271,7 +306,11 @@ func (l *lane) judge(h *batch.Header, raw []byte, base streamdown.Offset, zero, 
 			from = end
 		default:
 			end := min(to, l.gaps[i].to)
-			l.say(Reordered, "", from, end, 0, at(from), 1, int64(end-from))
+			if late {
+				l.compareLate(h, raw, base, zero, from, end)
+			} else {
+				l.say(Reordered, "", from, end, 0, at(from), 1, int64(end-from))
+			}
 			l.fill(i, from, end)
 			from = end
 		}
@@ -305,6 +344,9 @@ func (l *lane) close(ctx context.Context) error {
 
 // say counts a finding and merges it with the one before if they touch.
 func (l *lane) say(v Verdict, why Reason, from, to streamdown.Ordinal, lsn streamdown.LSN, at streamdown.Offset, batches, records int64) {
+	if l.late && (v == Identical || v == Rewritten) {
+		v = Late
+	}
 	l.sums.add(v, why, batches, records)
 	x := Range{
 		Verdict: v, Reason: why, Topic: l.tp.Topic, Partition: l.tp.Partition, From: from, To: to, LSN: lsn, Offset: at, Batches: batches, Records: records,
@@ -330,6 +372,9 @@ func (l *lane) say(v Verdict, why Reason, from, to streamdown.Ordinal, lsn strea
 
 func (l *lane) flush(v Verdict) {
 	if o := &l.open[v]; o.Records > 0 || o.Batches > 0 {
+		if l.run.cfg.Found != nil {
+			l.run.cfg.Found(*o)
+		}
 		l.run.rep.add(*o)
 		*o = Range{}
 	}

@@ -2,6 +2,8 @@ package reconcile
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/streamdown/streamdown"
 	"github.com/streamdown/streamdown/batch"
+	"github.com/streamdown/streamdown/ledger"
 	"github.com/streamdown/streamdown/wal"
 )
 
@@ -41,6 +44,14 @@ type Config struct {
 	// Log is read and not closed; nobody else may use it meanwhile.
 	Log   *wal.Reader
 	Topic Topic
+	// Ledger is that of the same log; nil, or empty, if there is none. With it the range goes back beyond what the log keeps,
+	// and of the log only what the ledger does not have is read.
+	Ledger *ledger.Reader
+	// Declared says which records of a lane went out late on purpose, or not at all; it is asked once the books are complete.
+	// Nil = none.
+	Declared func(streamdown.LaneID) Declared
+	// Found, if set, hears of every range that is neither identical nor pending; the report keeps the worst only.
+	Found func(Range)
 	// Only selects lanes; nil selects all.
 	Only func(streamdown.TopicPartition) bool
 	// Window is how many batches of the log are held in memory at a time, 56 bytes each. Default 262,144.
@@ -60,7 +71,7 @@ func Run(ctx context.Context, cfg Config) (*Report, error) {
 		cfg.Now = time.Now
 	}
 	for try := 1; ; try++ {
-		r := run{cfg: cfg, books: newLedger(), lanes: map[streamdown.LaneID]*lane{}}
+		r := run{cfg: cfg, books: newIdentities(), lanes: map[streamdown.LaneID]*lane{}, names: map[streamdown.LaneID]streamdown.TopicPartition{}, source: source{log: cfg.Log, ledger: cfg.Ledger}}
 		err := r.run(ctx)
 		if err == nil {
 			return &r.rep, nil
@@ -77,15 +88,20 @@ const tries = 5
 
 type run struct {
 	cfg   Config
-	books *ledger
+	books *identities
 	lanes map[streamdown.LaneID]*lane
-	order []*lane // by topic and partition
-	rows  int     // held
-	hole  Reason  // why ordinals are missing in the log, where they are
+	names map[streamdown.LaneID]streamdown.TopicPartition // of lanes whose beginning was read
+	order []*lane                                         // by topic and partition
+	rows  int                                             // held
+	hole  Reason                                          // why ordinals are missing in the log, where they are
 	rep   Report
-	// restored is where the oldest whole state stands. It is the log's first position unless that state is damaged.
+	// restored is where the oldest whole state stands. It is the first position unless that state is damaged.
 	restored streamdown.LSN
+	first    streamdown.LSN // where comparing begins
+	source   source
 	body     wal.Chunk // for reading single entries again
+	hasher   ledger.Hasher
+	intents  intents
 }
 
 func (r *run) run(ctx context.Context) error {
@@ -100,11 +116,11 @@ func (r *run) run(ctx context.Context) error {
 		return err
 	}
 	// What is stored below the pinned ends was in the log before, and so were the identities it was sent under.
-	end, err = log.Walk(ctx, end, func(e *wal.Entry) error { r.books.Apply(e); return nil })
-	again, err := tolerate(err)
+	end, again, err := r.source.walk(ctx, end, toEnd, visitor{row: r.apply})
 	if err != nil {
 		return err
 	}
+	r.first = r.source.first(r.restored)
 	for _, l := range r.order {
 		l.begin(damaged || again)
 	}
@@ -116,27 +132,33 @@ func (r *run) run(ctx context.Context) error {
 
 // load restores the books from the oldest whole state and applies all that follows.
 func (r *run) load(ctx context.Context) (end streamdown.LSN, damaged bool, err error) {
-	if r.restored, err = r.cfg.Log.Restore(r.books); err != nil {
+	if r.restored, err = r.source.restore(r.books); err != nil {
 		return 0, false, err
 	}
-	end, err = r.cfg.Log.Walk(ctx, r.restored, func(e *wal.Entry) error { r.books.Apply(e); return nil })
-	damaged, err = tolerate(err)
-	return end, damaged, err
+	return r.source.walk(ctx, r.restored, toEnd, visitor{row: r.apply})
 }
 
-// tolerate takes damage in the log for what it is, no reason to stop.
-func tolerate(err error) (damaged bool, _ error) {
-	var bad *wal.CorruptError
-	if errors.As(err, &bad) {
-		return true, nil
+func (r *run) apply(row *ledger.Row) error {
+	if row.Kind == wal.KindLane {
+		r.names[row.Lane] = streamdown.TopicPartition{Topic: string(row.Body), Partition: int32(row.Ordinal)} //nolint:gosec // written from an int32
 	}
-	return false, err
+	r.books.Apply(&row.Entry)
+	r.intents.apply(row)
+	return nil
+}
+
+// name finds a lane's name: in the log's newest state, or in what was read.
+func (r *run) name(id streamdown.LaneID) (streamdown.TopicPartition, bool) {
+	if tp, ok := r.names[id]; ok {
+		return tp, true
+	}
+	return r.cfg.Log.LaneName(id)
 }
 
 // pin fixes the ends of all partitions of which the book knows a lane.
 func (r *run) pin(ctx context.Context) error {
 	for _, known := range r.books.Lanes() {
-		tp, ok := r.cfg.Log.LaneName(known.ID)
+		tp, ok := r.name(known.ID)
 		if !ok || r.cfg.Only != nil && !r.cfg.Only(tp) {
 			continue
 		}
@@ -145,7 +167,7 @@ func (r *run) pin(ctx context.Context) error {
 		if err != nil && !gone {
 			return fmt.Errorf("pin the end of %s: %w", tp, err)
 		}
-		l := &lane{run: r, id: known.ID, tp: tp, pin: pin, gone: gone, confirmed: known.Confirmed}
+		l := &lane{run: r, id: known.ID, tp: tp, pin: pin, gone: gone, confirmed: known.Confirmed, chain: sha256.New()}
 		r.lanes[known.ID] = l
 		r.order = append(r.order, l)
 	}
@@ -161,57 +183,47 @@ func (r *run) pin(ctx context.Context) error {
 	return nil
 }
 
-// compare reads the log from its oldest entry to end, and each window's share of the partitions.
+// compare reads ledger and log from their oldest row to end, and each window's share of the partitions.
 func (r *run) compare(ctx context.Context, end streamdown.LSN) error {
-	var c wal.Chunk
-	first := r.cfg.Log.First()
-	if r.hole = LogDamaged; first > r.restored {
+	if r.hole = LogDamaged; r.first > r.restored {
 		r.hole = Released
 	}
-	for at := first; at < end; at = c.Next {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		err := r.cfg.Log.Read(&c, at)
-		var bad *wal.CorruptError
-		switch {
-		case errors.As(err, &bad):
-			r.rep.LogDamage++
-			r.hole = LogDamaged
-			continue
-		case errors.Is(err, wal.ErrReleased):
-			// By the process that owns the log, while we were reading.
-			if c.Next = r.cfg.Log.First(); r.rep.LogDamage == 0 {
-				r.hole = Released
-			}
-			continue
-		case err != nil:
-			return err
-		case len(c.Entries) == 0:
-			end = at
-			c.Next = at
-			continue
-		}
-		for i := range c.Entries {
-			e := &c.Entries[i]
-			if e.LSN >= end { // written since
-				break
-			}
-			if l := r.lanes[e.Lane]; l != nil && e.Kind == wal.KindBatch {
-				l.push(e, r.hole)
+	_, _, err := r.source.walk(ctx, r.first, end, visitor{
+		row: func(row *ledger.Row) error {
+			if l := r.lanes[row.Lane]; l != nil && row.Kind == wal.KindBatch {
+				l.push(row, r.hole)
 				r.rows++
 			}
-		}
-		if r.rows >= r.cfg.Window {
-			if err := r.flush(ctx); err != nil {
-				return err
+			if r.rows < r.cfg.Window {
+				return nil
 			}
-		}
-		if r.cfg.Progress != nil {
-			r.cfg.Progress(int64(min(c.Next, end)-first), int64(end-first))
-		}
+			r.progress(row.LSN, end)
+			return r.flush(ctx)
+		},
+		hole: func(why Reason) {
+			switch {
+			case why == LogDamaged:
+				r.rep.LogDamage++
+			case why == Released && r.rep.LogDamage > 0:
+				return
+			}
+			r.hole = why
+		},
+	})
+	if err != nil {
+		return err
 	}
-	return r.flush(ctx)
+	if err := r.flush(ctx); err != nil {
+		return err
+	}
+	r.progress(end, end)
+	return nil
+}
+
+func (r *run) progress(at, end streamdown.LSN) {
+	if r.cfg.Progress != nil {
+		r.cfg.Progress(int64(at-r.first), int64(end-r.first))
+	}
 }
 
 // flush compares what is held and forgets it.
@@ -245,7 +257,9 @@ func (r *run) finish(ctx context.Context) error {
 
 // sum takes over what is left of a lane's findings, in the order of topics.
 func (r *Report) sum(l *lane) {
-	p := Partition{Topic: l.tp.Topic, Partition: l.tp.Partition, First: l.first, End: l.end, Confirmed: l.confirmed, From: l.from, To: l.pin.End}
+	p := Partition{Topic: l.tp.Topic, Partition: l.tp.Partition, First: l.first, End: l.end, Confirmed: l.confirmed, From: l.from, To: l.pin.End,
+		Cluster: l.pin.Cluster, TopicID: l.pin.Topic.String(), Tiers: l.tiers, Accepted: l.accepted, Counts: l.sums}
+	p.Accepted.SHA256 = hex.EncodeToString(l.chain.Sum(nil))
 	if l.gone {
 		p.From, p.To = streamdown.NoOffset, streamdown.NoOffset
 	}
@@ -270,7 +284,7 @@ func (r *Report) sum(l *lane) {
 }
 
 // entry reads the batch at an LSN again. Its bytes are valid until the next call.
-func (r *run) entry(at streamdown.LSN, size int32) ([]byte, error) {
+func (r *run) entry(at streamdown.LSN, size int32, crc uint32) ([]byte, error) {
 	need := int(size) + 64 // an entry's own header, and padding
 	if cap(r.body.Buf) < need {
 		r.body.Buf = make([]byte, need)
@@ -279,7 +293,8 @@ func (r *run) entry(at streamdown.LSN, size int32) ([]byte, error) {
 	if err := r.cfg.Log.Read(&r.body, at); err != nil {
 		return nil, err
 	}
-	if len(r.body.Entries) == 0 || r.body.Entries[0].LSN != at || len(r.body.Entries[0].Body) < batch.HeaderSize {
+	if len(r.body.Entries) == 0 || r.body.Entries[0].LSN != at || len(r.body.Entries[0].Body) < batch.HeaderSize ||
+		batch.PayloadCRC(r.body.Entries[0].Body) != crc {
 		return nil, fmt.Errorf("read the batch at %d again: it is not there", at)
 	}
 	return r.body.Entries[0].Body, nil

@@ -26,6 +26,7 @@ type Sums struct {
 	Coverage      *float64 `json:"coverage"` // compared / accepted, below 1 unless they are equal; null when nothing was accepted
 	Identical     Count    `json:"identical"`
 	Rewritten     Count    `json:"rewritten"`
+	Late          Count    `json:"late"`
 	Pending       Count    `json:"pending"`
 	NotComparable Count    `json:"not_comparable"`
 	// Unexplained is the part of NotComparable that retention does not account for.
@@ -40,7 +41,7 @@ type Sums struct {
 // Of returns the count of one verdict.
 func (s *Sums) Of(v Verdict) *Count {
 	return [verdicts]*Count{
-		&s.Identical, &s.Rewritten, &s.Pending, &s.NotComparable, &s.Reordered, &s.Doubled, &s.Foreign, &s.Altered, &s.Absent,
+		&s.Identical, &s.Rewritten, &s.Late, &s.Pending, &s.NotComparable, &s.Reordered, &s.Doubled, &s.Foreign, &s.Altered, &s.Absent,
 	}[v]
 }
 
@@ -122,6 +123,26 @@ type Partition struct {
 	Confirmed streamdown.Ordinal `json:"confirmed_ordinal"` // all below were confirmed when the ends were pinned
 	From      streamdown.Offset  `json:"from_offset"`       // the target was read from here
 	To        streamdown.Offset  `json:"to_offset"`         // to here, as pinned; -1 when there is no such topic
+	Cluster   string             `json:"cluster_id"`
+	TopicID   string             `json:"topic_id"` // all zeros if it has none
+	Tiers     Tiers              `json:"tiers"`
+	Accepted  Accepted           `json:"accepted"`
+	Counts    Sums               `json:"counts"`
+}
+
+// Tiers tells by which means records were compared.
+type Tiers struct {
+	Headers int64 `json:"payload_checksum_records"` // by the checksum of the payload, from the headers, whole batches
+	Records int64 `json:"record_by_record_records"`
+	Digests int64 `json:"digest_records"` // by the ledger's digest of the records
+}
+
+// Accepted pins what the log took in the range, so that somebody else can count it again.
+type Accepted struct {
+	Batches int64 `json:"batches"`
+	Bytes   int64 `json:"bytes"` // of batches as their producers sent them
+	// SHA256 is that of all batches in order: first ordinal (8 bytes), records (4), checksum of the payload (4), big-endian.
+	SHA256 string `json:"sha256"`
 }
 
 // TopicSums is what was found of one topic.

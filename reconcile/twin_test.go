@@ -13,6 +13,7 @@ import (
 	"github.com/streamdown/streamdown"
 	"github.com/streamdown/streamdown/batch"
 	"github.com/streamdown/streamdown/delivery"
+	"github.com/streamdown/streamdown/ledger"
 	"github.com/streamdown/streamdown/reconcile"
 	"github.com/streamdown/streamdown/vfs"
 	"github.com/streamdown/streamdown/wal"
@@ -74,6 +75,8 @@ type twin struct {
 	fs   *vfs.Mem
 	log  *wal.Log
 	book *delivery.Book
+	keep *ledger.Keeper
+	sums bool // the ledger gets digests
 	to   shelf
 	next map[streamdown.LaneID]streamdown.Ordinal
 	b    batch.Builder
@@ -91,7 +94,11 @@ func newTwin(t testing.TB, segment int64) *twin {
 func (w *twin) open(segment int64) {
 	w.book = delivery.New()
 	var err error
-	if w.log, _, err = wal.Open(wal.Config{FS: w.fs, Dir: "/d", SegmentSize: segment, Books: []wal.Book{w.book}}); err != nil {
+	w.keep = ledger.New(ledger.Config{FS: w.fs, Dir: "/d/ledger", LogDir: "/d", State: delivery.New(), Digest: func(streamdown.LaneID) bool { return w.sums }})
+	if w.log, _, err = wal.Open(wal.Config{FS: w.fs, Dir: "/d", SegmentSize: segment, Books: []wal.Book{w.book, w.keep}}); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := w.keep.Open(w.log); err != nil {
 		w.t.Fatal(err)
 	}
 	w.t.Cleanup(func() { _ = w.log.Close() })
@@ -208,18 +215,65 @@ func (w *twin) noise(tp streamdown.TopicPartition) {
 
 func (w *twin) run(window int) *reconcile.Report {
 	w.t.Helper()
+	return w.with(reconcile.Config{Window: window})
+}
+
+// runLedger is run with the ledger.
+func (w *twin) runLedger(window int) *reconcile.Report {
+	w.t.Helper()
+	return w.with(reconcile.Config{Window: window, Ledger: w.ledger()})
+}
+
+func (w *twin) ledger() *ledger.Reader {
+	w.t.Helper()
+	if err := w.keep.Flush(w.t.Context()); err != nil {
+		w.t.Fatal(err)
+	}
+	r, err := ledger.OpenReader(w.fs, "/d/ledger", w.log.FilesID())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
+}
+
+// release lets the log forget all that the ledger has, behind enough of another topic.
+func (w *twin) release() {
+	w.t.Helper()
+	other := streamdown.TopicPartition{Topic: "zfiller"}
+	if w.to[other] == nil {
+		w.bind(other, 0, 0)
+	}
+	before, after := w.log.Stats().First, w.log.Durable()
+	for w.log.Stats().First < after {
+		for range 10 {
+			w.send(w.accept(other, 1, batch.None))
+		}
+		w.confirm(other, w.next[w.lane(other)])
+		w.ledger()
+		if _, err := w.log.Release(min(w.keep.Floor(), w.log.Durable())); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	if w.log.Stats().First == before {
+		w.t.Fatal("nothing was released")
+	}
+}
+
+func (w *twin) with(cfg reconcile.Config) *reconcile.Report {
+	w.t.Helper()
 	r, err := wal.OpenReader(w.fs, "/d")
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer r.Close()
-	rep, err := reconcile.Run(w.t.Context(), reconcile.Config{Log: r, Topic: w.to, Window: window})
+	cfg.Log, cfg.Topic = r, w.to
+	rep, err := reconcile.Run(w.t.Context(), cfg)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	var sum int64
 	for _, v := range []reconcile.Verdict{
-		reconcile.Identical, reconcile.Rewritten, reconcile.Pending, reconcile.NotComparable, reconcile.Reordered, reconcile.Altered, reconcile.Absent,
+		reconcile.Identical, reconcile.Rewritten, reconcile.Late, reconcile.Pending, reconcile.NotComparable, reconcile.Reordered, reconcile.Altered, reconcile.Absent,
 	} {
 		sum += rep.Total.Of(v).Records
 	}
@@ -233,4 +287,14 @@ func (w *twin) run(window int) *reconcile.Report {
 func change(raw []byte, f func(raw []byte)) {
 	f(raw)
 	binary.BigEndian.PutUint32(raw[17:], crc32.Checksum(raw[21:], crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// ledgerAsItIs is the ledger's reader without a flush.
+func (w *twin) ledgerAsItIs() *ledger.Reader {
+	w.t.Helper()
+	r, err := ledger.OpenReader(w.fs, "/d/ledger", w.log.FilesID())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return r
 }

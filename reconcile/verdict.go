@@ -10,6 +10,7 @@ type Verdict uint8
 const (
 	Identical     Verdict = iota // there, byte for byte
 	Rewritten                    // there, with the same records in other bytes: recompressed, cut elsewhere
+	Late                         // there, behind later records, under an identity that the log declares for that
 	Pending                      // not there and not confirmed: the lane has a backlog
 	NotComparable                // cannot be said; the reason tells why
 	Reordered                    // there, behind a later record of its lane
@@ -21,7 +22,7 @@ const (
 )
 
 var verdictNames = [verdicts]string{
-	"identical", "rewritten", "pending", "not comparable", "reordered", "doubled", "foreign", "altered", "absent",
+	"identical", "rewritten", "late", "pending", "not comparable", "reordered", "doubled", "foreign", "altered", "absent",
 }
 
 func (v Verdict) String() string {
@@ -51,16 +52,28 @@ func (v Verdict) Violation() bool { return v >= Reordered && v < verdicts }
 // Reason says why a range is not comparable.
 type Reason string
 
-// Reasons. The first three come with the settings of log and topic; the others leave open what should be known.
+// Reasons. The first three come with the settings of log and topic, the next two were declared; the others leave open what
+// should be known.
 const (
 	Trimmed    Reason = "below the start of the topic's log"
 	Compacted  Reason = "compacted away"
 	Released   Reason = "payload released from the log"
+	Quarantine Reason = "in quarantine"
+	Discarded  Reason = "discarded by an order"
 	LogDamaged Reason = "damaged in the log"
+	NoDigest   Reason = "in other bytes than were sent, and the log has released the payload"
+	Unlisted   Reason = "released from the log, and the ledger has no whole row of it"
 	Forgotten  Reason = "sent under an identity that the log does not remember"
 	OtherTopic Reason = "sent to a topic or cluster that is not the one there now"
+	TooMany    Reason = "came late, behind more missing batches than are kept to compare with"
 	NoTopic    Reason = "the topic does not exist at the target"
 )
 
-// Expected reports whether the reason follows from what log and topic are set to keep.
-func (r Reason) Expected() bool { return r == Trimmed || r == Compacted || r == Released }
+// Expected reports whether the reason follows from what log and topic are set to keep, or was declared.
+func (r Reason) Expected() bool {
+	switch r {
+	case Trimmed, Compacted, Released, Quarantine, Discarded:
+		return true
+	}
+	return false
+}

@@ -25,7 +25,9 @@ const (
 	KindTopic    Kind = 8  // catalog: one topic
 	KindOpened   Kind = 9  // a process goes on with the log from here (rule A2)
 	KindIdentity Kind = 10 // body: the log's new id, and the one before
-	maxKind      Kind = 11 // first that this version does not know
+	KindProof    Kind = 13 // body: JSON, the SHA-256 of a proof that was made of this log (11 and 12: delivery, to come)
+	KindRepair   Kind = 14 // body: JSON, an identity under which absent records are sent once more, and whether that is done
+	maxKind      Kind = 15 // first that this version does not know
 )
 
 // Entry is one entry of the log.

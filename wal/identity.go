@@ -52,6 +52,9 @@ func (l *Log) Renew() (streamdown.ID, error) {
 // ID returns the log's identity: the id in its files' headers until it was renewed.
 func (l *Log) ID() streamdown.ID { return l.identity.get(l.id) }
 
+// FilesID returns the id in the headers of the log's files, which never changes: see [Reader.ID].
+func (l *Log) FilesID() streamdown.ID { return l.id }
+
 // Renewals returns the changes of the log's identity, the last 16, oldest first.
 func (l *Log) Renewals() []Renewal {
 	l.identity.mu.Lock()

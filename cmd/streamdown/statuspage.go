@@ -31,7 +31,7 @@ func writeStatus(w io.Writer, s *api.Status, paint ui.Paint) {
 	if t.Breaker != "closed" && t.BreakerWhy != "" {
 		rows = slices.Insert(rows, 3, row("", plain(t.BreakerWhy)))
 	}
-	table(w, rows...)
+	table(w, withLedger(rows, s)...)
 	writeTopics(w, s)
 	writeTrouble(w, s)
 }

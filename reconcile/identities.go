@@ -6,9 +6,9 @@ import (
 	"github.com/streamdown/streamdown/wal"
 )
 
-// ledger is the delivery book with a memory: of all bindings since the oldest state that the log keeps, and of where
-// the lanes stood in that state.
-type ledger struct {
+// identities is the delivery book with a memory: of all bindings since the oldest state that ledger or log keep, and of
+// where the lanes stood in that state.
+type identities struct {
 	*delivery.Book
 	oldest   map[streamdown.LaneID]delivery.Lane
 	bindings map[streamdown.LaneID][]binding // in the order in which they were made
@@ -29,10 +29,10 @@ func (b *binding) close(at streamdown.Ordinal) {
 	}
 }
 
-func newLedger() *ledger { return &ledger{Book: delivery.New()} }
+func newIdentities() *identities { return &identities{Book: delivery.New()} }
 
 // Restore implements wal.Book.
-func (l *ledger) Restore(snapshot []byte) error {
+func (l *identities) Restore(snapshot []byte) error {
 	if err := l.Book.Restore(snapshot); err != nil {
 		return err
 	}
@@ -48,7 +48,7 @@ func (l *ledger) Restore(snapshot []byte) error {
 }
 
 // Apply implements wal.Book.
-func (l *ledger) Apply(e *wal.Entry) {
+func (l *identities) Apply(e *wal.Entry) {
 	l.Book.Apply(e)
 	switch e.Kind {
 	case wal.KindBinding:
