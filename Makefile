@@ -6,6 +6,7 @@ N        ?= 1000000
 GB       ?= 20
 LANES    ?= 10000
 FUZZTIME ?= 30s
+DURATION ?= 60s
 LINT     := go tool -modfile=tools/go.mod golangci-lint
 
 # Packages with tests that need real servers, but for the long one.
@@ -36,10 +37,10 @@ compat:
 	bash test/install
 	go test -tags real -count=1 -timeout 60m -v -run TestClientsComeInUnchanged ./test/compat -all -update
 
-# As long as you like: make soak-real ROUNDS=50, again with SEED=… from its output.
+# Three brokers in bad weather, as long as you like: make soak-real DURATION=1h STORM="-seed N". The last line is the result.
 soak-real:
 	bash test/install
-	ROUNDS=$(ROUNDS) go test -tags real -count=1 -timeout 0 -v -run TestAckedRecords ./test/rescue
+	@go run ./test/storm -duration $(DURATION) $(STORM)
 
 race:
 	go test -race ./...
