@@ -25,7 +25,9 @@ const (
 	KindTopic    Kind = 8  // catalog: one topic
 	KindOpened   Kind = 9  // a process goes on with the log from here (rule A2)
 	KindIdentity Kind = 10 // body: the log's new id, and the one before
-	maxKind      Kind = 11 // first that this version does not know
+	// KindQuarantine: delivery: what became of a batch that the target refuses for good.
+	KindQuarantine Kind = 11
+	maxKind        Kind = 12 // first that this version does not know
 )
 
 // Entry is one entry of the log.
