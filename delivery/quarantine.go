@@ -117,7 +117,9 @@ func (b *Book) applyQuarantine(e *wal.Entry) {
 		return // the entry's checksum was right: a version that wrote something else
 	}
 	b.mu.Lock()
-	b.laneLocked(e.Lane).setQuarantinedLocked(q)
+	if was := b.laneLocked(e.Lane).setQuarantinedLocked(q); was == Kept && q.Fate == Late {
+		b.confirmed.Add(q.Records())
+	}
 	b.forgetSettledLocked()
 	b.countQuarantinedLocked()
 	before := b.lanes[e.Lane].Confirmed
@@ -131,16 +133,17 @@ func (b *Book) applyQuarantine(e *wal.Entry) {
 	b.applyBinding(bind)
 }
 
-// setQuarantinedLocked puts q in its place, in order.
-func (l *lane) setQuarantinedLocked(q Quarantined) {
+// setQuarantinedLocked puts q in its place, in order, and returns what its fate was.
+func (l *lane) setQuarantinedLocked(q Quarantined) (was Fate) {
 	i, known := slices.BinarySearchFunc(l.quarantine, q.From, func(o Quarantined, from streamdown.Ordinal) int {
 		return int(min(1, max(-1, o.From-from)))
 	})
 	if known {
-		l.quarantine[i] = q
-		return
+		was, l.quarantine[i] = l.quarantine[i].Fate, q
+		return was
 	}
 	l.quarantine = slices.Insert(l.quarantine, i, q)
+	return ""
 }
 
 // forgetSettledLocked bounds what is remembered of batches that nobody waits for.
