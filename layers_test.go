@@ -25,7 +25,7 @@ const module = "github.com/streamdown/streamdown"
 var floors = map[string]int{
 	".":    0,
 	"auth": 1, "batch": 1, "handover": 1, "service": 1, "wire": 1, "vfs": 1, "breaker": 1, "check": 1, "tally": 1, "ui": 1,
-	"wal": 2, "sink": 2,
+	"wal": 2, "sink": 2, "quarantine": 2,
 	"catalog": 3, "delivery": 3, "ledger": 3, "connect/kafka/credentials": 3,
 	"connect/kafka": 4,
 	"ingest":        5, "forward": 5, "reconcile": 5, "config": 5, "doctor": 5,

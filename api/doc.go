@@ -12,6 +12,8 @@
 //	GET  /v1/config     the config in effect, without secrets
 //	POST /v1/hold       {"target": "*" or "topic" or "topic/partition", "reason": "why"}
 //	POST /v1/resume     {"target": the same}
+//	GET  /v1/quarantine batches that the target refused for good; /{topic}/{partition}@{ordinal} is one, as its file
+//	POST /v1/quarantine/retry, /v1/quarantine/discard   {"id": "topic/partition@ordinal", "reason": "why"}
 //	POST /-/reload      read the config again; ?dry_run=true only says what that would do
 //
 // and the routes of package httpin. routes.go is the table of all of them, with who may. A [Guard] stands before each: it

@@ -148,6 +148,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	e.gauge(readAhead, float64(f.ReadAheadBytes), target)
 	e.gauge(holds, float64(len(s.Holds)))
 	c.collectLanes(e, target)
+	c.collectQuarantine(e)
 	c.collectGateway(e)
 	c.collectHTTP(e)
 	c.collectConfig(e)

@@ -136,17 +136,29 @@ func (l *Lane) name() string { return l.Topic + "/" + strconv.Itoa(int(l.Partiti
 
 // readOrder answers the request itself if the order is not one.
 func readOrder(w http.ResponseWriter, r *http.Request) (o Order, ok bool) {
+	if !readBody(w, r, &o, `send {"target": "*" or "topic" or "topic/partition", "reason": "why"}`) {
+		return o, false
+	}
+	if err := CheckTarget(o.Target); err != nil {
+		refuse(w, err, `"*" for all lanes, a topic, or topic/partition`)
+		return o, false
+	}
+	return o, true
+}
+
+// readBody reads one JSON value without unknown fields into o, or answers the request itself.
+func readBody(w http.ResponseWriter, r *http.Request, o any, try string) bool {
 	// A form cannot send this type, so a page that is older than CrossOriginProtection's headers cannot either.
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
 		problem{
 			Status: http.StatusUnsupportedMediaType, Title: "unsupported media type",
 			Detail: "the body has to be JSON and to say so", Try: "send the header Content-Type: application/json",
 		}.write(w)
-		return o, false
+		return false
 	}
 	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxOrder))
 	d.DisallowUnknownFields()
-	err := d.Decode(&o)
+	err := d.Decode(o)
 	if err == nil {
 		if _, end := d.Token(); !errors.Is(end, io.EOF) {
 			err = errors.New("there is more than one JSON value")
@@ -160,17 +172,13 @@ func readOrder(w http.ResponseWriter, r *http.Request) (o Order, ok bool) {
 			Status: http.StatusRequestEntityTooLarge, Title: "body too large", Detail: fmt.Sprintf("it has more than %d bytes", maxOrder),
 			Try: "give a shorter reason",
 		}.write(w)
-		return o, false
+		return false
 	}
 	if err != nil {
-		refuse(w, err, `send {"target": "*" or "topic" or "topic/partition", "reason": "why"}`)
-		return o, false
+		refuse(w, err, try)
+		return false
 	}
-	if err := CheckTarget(o.Target); err != nil {
-		refuse(w, err, `"*" for all lanes, a topic, or topic/partition`)
-		return o, false
-	}
-	return o, true
+	return true
 }
 
 func refuse(w http.ResponseWriter, err error, try string) {

@@ -29,6 +29,8 @@ type Status struct {
 	Forward       Forward   `json:"forward"`
 	Lanes         []Lane    `json:"lanes"`
 	Holds         []Hold    `json:"holds"`
+
+	Quarantine QuarantineStatus `json:"quarantine"`
 }
 
 // Listen is where the process is reached, as host:port.
@@ -163,7 +165,7 @@ type Records struct {
 	Backlog        int64    `json:"backlog_records"` // durable here, not confirmed there
 	BacklogBytes   *int64   `json:"backlog_bytes"`   // of log entries
 	OldestAge      *float64 `json:"oldest_age_seconds"`
-	OnlyOnThisDisk int64    `json:"only_on_this_disk"` // acked and not confirmed: lost if this disk is
+	OnlyOnThisDisk int64    `json:"only_on_this_disk"` // acked and not confirmed, quarantined ones included: lost if this disk is
 	AckedLocally   uint64   `json:"acked_locally"`     // batches acked from this disk although the target was asked for
 	ClientRetries  uint64   `json:"client_retries"`    // batches recognized as a client's repeat of one that is held
 }
@@ -216,6 +218,7 @@ type Lane struct {
 	Stop        *Stop              `json:"stop"`    // nil while it is not stopped by an error
 	Doubled     uint64             `json:"doubled"` // batches of ours seen twice at the target
 	Lost        []Lost             `json:"lost"`    // ranges that damage took before they were sent
+	Quarantined QuarantineStatus   `json:"quarantined"`
 	Foreign     []Foreign          `json:"foreign"` // found at the target in this log's name and not in this log, since the start
 }
 

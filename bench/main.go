@@ -34,6 +34,10 @@ func run(ctx context.Context, args []string) error {
 			return embeddedChild(ctx, args[1:])
 		case roleLog:
 			return runLog(ctx, args[1:])
+		case roleReconcile:
+			return runReconcile(ctx, args[1:])
+		case roleCompare:
+			return compareChild(ctx, args[1:])
 		}
 	}
 	o, err := parseOptions(args, os.Stderr)

@@ -36,6 +36,8 @@ type lane struct {
 	handed streamdown.Offset
 	dirty  bool // confirmed since the last Progress
 	waits  []wait
+
+	quarantine []Quarantined // by ordinal
 }
 
 type wait struct {
@@ -57,6 +59,8 @@ type Book struct {
 	held      atomic.Int32 // number of holds
 	accepted  atomic.Int64 // records
 	confirmed atomic.Int64
+
+	quarantined, quarantinedRecords atomic.Int64 // that wait
 }
 
 type fired struct {
@@ -171,7 +175,7 @@ func (b *Book) Await(id streamdown.LaneID, from, to streamdown.Ordinal, deadline
 	w := wait{from, to, deadline, done}
 	switch {
 	case to <= l.Confirmed:
-		b.ready = append(b.ready, fired{w, l.estimateLocked(from), true})
+		b.ready = append(b.ready, fired{w, l.estimateLocked(from), !l.inQuarantineLocked(from, to)})
 	case !l.live:
 		b.ready = append(b.ready, fired{w, l.estimateLocked(from), false})
 	default:
@@ -325,6 +329,8 @@ func (b *Book) Apply(e *wal.Entry) {
 		b.applyHold(e.Body)
 	case wal.KindOpened:
 		b.applyOpened()
+	case wal.KindQuarantine:
+		b.applyQuarantine(e)
 	}
 }
 
@@ -341,7 +347,7 @@ func (b *Book) applyOpened() {
 }
 
 // applyBinding takes a binding that became durable. All that lies below its base is at the target under an older one, or
-// was lost to damage and will never be sent (rule C5): so it is confirmed, in the same entry, or a crash before the next
+// was lost to damage, or quarantined, and will never be sent (rule C5): so it is confirmed, in the same entry, or a crash before the next
 // progress would have the lane look for it under the new epoch, find nothing and send it again.
 func (b *Book) applyBinding(bind Binding) {
 	b.mu.Lock()
@@ -355,7 +361,7 @@ func (b *Book) applyBinding(bind Binding) {
 		l.Confirmed, l.Offset, l.dirty = bind.Base, bind.End, true
 		n := 0
 		for n < len(l.waits) && l.waits[n].to <= bind.Base {
-			b.ready = append(b.ready, fired{l.waits[n], l.estimateLocked(l.waits[n].from), false}) // damaged: not at the target
+			b.ready = append(b.ready, fired{l.waits[n], l.estimateLocked(l.waits[n].from), false}) // damaged or quarantined: not at the target
 			n++
 		}
 		b.dropLocked(l, n)

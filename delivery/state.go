@@ -12,6 +12,8 @@ const (
 	unbound byte = iota
 	bound
 	closed
+
+	quarantines byte = 4 // added to one of these: what was quarantined follows
 )
 
 // Snapshot implements wal.Book. What was confirmed since the last Progress may be in it: it is true all the same.
@@ -27,14 +29,21 @@ func (b *Book) Snapshot(dst []byte) []byte {
 		}
 		dst = l.appendProgress(dst)
 		dst = binary.AppendVarint(dst, int64(l.End))
+		var more byte
+		if len(l.quarantine) > 0 {
+			more = quarantines
+		}
 		switch {
 		case !l.Bound:
-			dst = append(dst, unbound)
+			dst = append(dst, unbound|more)
 		case !l.Closed:
-			dst = l.Binding.append(append(dst, bound))
+			dst = l.Binding.append(append(dst, bound|more))
 		default:
-			dst = l.Binding.append(append(dst, closed))
+			dst = l.Binding.append(append(dst, closed|more))
 			dst = binary.AppendVarint(dst, int64(l.Limit))
+		}
+		if more != 0 {
+			dst = l.appendQuarantine(dst)
 		}
 	}
 	return dst
@@ -53,17 +62,25 @@ func (b *Book) Restore(s []byte) error {
 		l.Confirmed = streamdown.Ordinal(d.varint())
 		l.Offset = streamdown.Offset(d.varint())
 		l.End = streamdown.Ordinal(d.varint())
-		switch f := d.bytes(1); {
-		case len(f) == 0 || f[0] == unbound:
-		case f[0] == bound:
+		f := d.bytes(1)
+		if len(f) == 0 {
+			continue
+		}
+		switch f[0] &^ quarantines {
+		case unbound:
+		case bound:
 			l.Bound, l.Binding = true, d.binding()
-		case f[0] == closed:
+		case closed:
 			l.Bound, l.Closed, l.Binding = true, true, d.binding()
 			l.Limit = streamdown.Ordinal(d.varint())
 		default:
 			d.bad = true
 		}
+		if f[0]&quarantines != 0 && !d.bad {
+			l.restoreQuarantine(&d)
+		}
 	}
+	b.countQuarantinedLocked()
 	if d.bad {
 		return fmt.Errorf("delivery book: %w", errMalformed)
 	}

@@ -137,7 +137,7 @@ func (a *actor) Bind(lane streamdown.LaneID, r BindRequest) {
 			if err == nil {
 				e := delivery.BindingEntry(b)
 				if _, err = f.opt.Log.Append(e); err == nil {
-					f.unsynced = append(f.unsynced, unsynced{e.End(), b})
+					f.unsynced = append(f.unsynced, unsynced{e.End(), b, false})
 					return
 				}
 			}
@@ -171,14 +171,18 @@ func (f *Forwarder) identity(ctx context.Context, lane streamdown.LaneID, r Bind
 type unsynced struct {
 	end     streamdown.LSN
 	binding delivery.Binding
+	behind  bool // a batch that was quarantined in the same entry
 }
 
 // synced tells of the bindings that have become durable. Thousands may wait: none of them costs a goroutine.
 func (f *Forwarder) synced(now time.Time, durable streamdown.LSN) {
 	n := 0
 	for n < len(f.unsynced) && f.unsynced[n].end <= durable {
-		b := f.unsynced[n].binding
-		f.core.Bound(now, b.Lane, b, sink.OK, nil)
+		if b := f.unsynced[n].binding; f.unsynced[n].behind {
+			f.core.Quarantined(now, b.Lane, b, sink.OK, nil)
+		} else {
+			f.core.Bound(now, b.Lane, b, sink.OK, nil)
+		}
 		n++
 	}
 	f.unsynced = slices.Delete(f.unsynced, 0, n)

@@ -22,8 +22,11 @@ type Actor interface {
 	Bind(lane streamdown.LaneID, r BindRequest)         // → Core.Bound, once it is durable
 	Ask(lane streamdown.LaneID, r AskRequest)           // → Core.Asked
 	Scan(lane streamdown.LaneID, r ScanRequest)         // → Core.Scanned
-	Look()                                              // → Core.Looked
-	Probe()                                             // → Core.Probed
+	Inspect(lane streamdown.LaneID, r InspectRequest)   // → Core.Inspected
+	// Quarantine makes the batch's file durable, then the log's entry. → Core.Quarantined, once that is.
+	Quarantine(lane streamdown.LaneID, r QuarantineRequest)
+	Look()  // → Core.Looked
+	Probe() // → Core.Probed
 	Confirm(lane streamdown.LaneID, to streamdown.Ordinal, end streamdown.Offset)
 	SetLive(lane streamdown.LaneID, live bool)
 	SetUp(up bool)
@@ -35,6 +38,7 @@ type Actor interface {
 type Book interface {
 	Lane(id streamdown.LaneID) delivery.Lane
 	Held(tp streamdown.TopicPartition) (delivery.Hold, bool)
+	Quarantine(id streamdown.LaneID) []delivery.Quarantined
 }
 
 // Note is something that a person would want to be told; it becomes a log line.
@@ -112,6 +116,10 @@ type Config struct {
 	plantMove    bool // what is not stored after a scan goes out under the new id at once
 	plantSkip    bool // a new life does not ask what is stored under the binding before
 	plantMix     bool // a request takes lanes of all classes
+
+	plantUnasked     bool // a batch is quarantined when it was refused once
+	plantRefusedBump bool // a refusal ends in a new epoch instead of a question
+	plantLimits      bool // a lowered limit counts as the batch's own fault
 }
 
 func (c Config) withDefaults() Config {
@@ -177,13 +185,14 @@ type Core struct {
 	up      bool // what SetUp was told last
 	probing bool
 
-	tag      uint64
-	renewed  bool    // somebody else wrote in the log's name
-	damage   []Range // of the log, met while reading
-	counts   map[sink.Class]uint64
-	sent     uint64 // batches
-	scans    uint64
-	lastRead time.Time // arrival of the newest entry that the main reader saw
+	tag         uint64
+	renewed     bool    // somebody else wrote in the log's name
+	quarantines int     // batches, since the start
+	damage      []Range // of the log, met while reading
+	counts      map[sink.Class]uint64
+	sent        uint64 // batches
+	scans       uint64
+	lastRead    time.Time // arrival of the newest entry that the main reader saw
 }
 
 // Range is a range of the log.
@@ -346,6 +355,7 @@ func (c *Core) Resume(now time.Time, tp streamdown.TopicPartition) {
 	for _, l := range c.order {
 		if l.tp == tp || tp.Topic == l.tp.Topic && tp.Partition < 0 || tp.Topic == "*" {
 			l.stop = nil
+			l.rowFrom = l.confirmed // a person has looked
 			l.retryAt = time.Time{}
 			c.wake(l)
 			c.advance(l)
@@ -385,6 +395,7 @@ func (c *Core) lane(id streamdown.LaneID) *lane {
 	if c.cfg.plantSkip && l.closed {
 		l.doubt, l.most = false, l.confirmed
 	}
+	l.hazy = l.most
 	l.progress = c.now
 	c.lanes[id] = l
 	c.order = append(c.order, l)

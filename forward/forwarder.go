@@ -11,6 +11,7 @@ import (
 	"github.com/streamdown/streamdown"
 	"github.com/streamdown/streamdown/catalog"
 	"github.com/streamdown/streamdown/delivery"
+	"github.com/streamdown/streamdown/quarantine"
 	"github.com/streamdown/streamdown/sink"
 	"github.com/streamdown/streamdown/wal"
 )
@@ -54,8 +55,10 @@ type Options struct {
 	Book    *delivery.Book
 	Catalog *catalog.Catalog
 	Target  Target
-	Logger  *slog.Logger  // nil = silent
-	Retain  time.Duration // how long the log keeps what is confirmed; yields when the log is nearly full
+	// Quarantine takes the batches that the target refuses for good; without it they stop their lanes.
+	Quarantine *quarantine.Store
+	Logger     *slog.Logger  // nil = silent
+	Retain     time.Duration // how long the log keeps what is confirmed; yields when the log is nearly full
 	// Floor, if set, is how far the log may release, whatever is confirmed: what lies from there on is needed by somebody else.
 	Floor func() streamdown.LSN
 }
@@ -85,6 +88,8 @@ type Forwarder struct {
 	open  openPipes
 	pipes map[int32]link // by node; owned by the loop
 	dials uint64         // counts connections, so that a late word on an old one does not end a new one; owned by the loop
+
+	custody *Custody // nil without a quarantine
 
 	pidMu sync.Mutex // guards the following; held while an id is allocated
 	pid   int64
@@ -123,6 +128,12 @@ func NewForwarder(opt Options) *Forwarder {
 	cfg.From = max(opt.Book.Watermark(), opt.Log.Stats().First)
 	cfg.Durable = opt.Log.Durable()
 	f.core = New(cfg, (*actor)(f))
+	if opt.Quarantine != nil {
+		f.custody = &Custody{
+			Target: parcels{opt.Target}, Log: opt.Log, Book: opt.Book, Store: opt.Quarantine, View: opt.Catalog.Cluster,
+			Name: opt.Log.LaneName, Now: time.Now,
+		}
+	}
 	return f
 }
 

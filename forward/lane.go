@@ -71,7 +71,10 @@ type lane struct {
 	missed        bool           // the reader passed over a batch: read again from seen, once nothing is in flight
 	misses        int            // how often in a row that happened
 	reader        Reader
-	doubled       uint64 // batches of ours seen twice at the target
+	refusal       *refusal           // of the batch at the head, nil if there was none
+	rowFrom       streamdown.Ordinal // batches quarantined before do not count for three in a row
+	hazy          streamdown.Ordinal // under the binding nothing from here on was sent whose fate is not known
+	doubled       uint64             // batches of ours seen twice at the target
 	lostRanges    []Lost
 }
 
@@ -233,9 +236,14 @@ func (c *Core) moved(l *lane, t *topic, ok bool) bool {
 }
 
 func (c *Core) rebind(l *lane, node int32, id streamdown.ID) {
-	r := BindRequest{
-		Node: node, TopicPartition: l.tp, Cluster: c.view.ID, Topic: id, PID: -1, Not: -1, Base: l.queue[0].ordinal,
-	}
+	r := c.bindRequest(l, node, id, l.queue[0].ordinal)
+	l.busy = true
+	c.act.Bind(l.id, r)
+}
+
+// bindRequest is what to ask for so that the lane goes on from base.
+func (c *Core) bindRequest(l *lane, node int32, id streamdown.ID, base streamdown.Ordinal) BindRequest {
+	r := BindRequest{Node: node, TopicPartition: l.tp, Cluster: c.view.ID, Topic: id, PID: -1, Not: -1, Base: base}
 	// All that was sent under the old binding is confirmed: the queue begins behind it (rule C5).
 	switch {
 	case l.bound && l.closed && (l.split || r.Base >= l.most) && !c.cfg.plantOldID:
@@ -243,8 +251,7 @@ func (c *Core) rebind(l *lane, node int32, id streamdown.ID) {
 	case l.bound:
 		r.PID, r.Epoch = l.bind.PID, l.bind.Epoch+1
 	}
-	l.busy = true
-	c.act.Bind(l.id, r)
+	return r
 }
 
 // Bound says that the binding is durable, or why it could not be made.
@@ -268,6 +275,9 @@ func (c *Core) Bound(now time.Time, id streamdown.LaneID, bind delivery.Binding,
 	}
 	l.bound, l.bind, l.doubt, l.unproven, l.cold, l.fenced = true, bind, false, false, true, false
 	l.split = false
+	if l.hazy = bind.Base; l.closed {
+		l.hazy = l.most
+	}
 	if l.offset == streamdown.NoOffset {
 		l.offset = bind.End
 	}

@@ -110,6 +110,7 @@ func (c *Core) Lost(now time.Time, id int32, reset bool, err error) {
 		for _, f := range r.of {
 			f.l.flying = 0
 			f.l.sent, f.l.bad, f.l.doubt, f.l.cold = 0, false, true, true
+			f.l.hazy = f.l.most
 			if c.cfg.plantSilence || c.cfg.plantBump {
 				f.l.doubt, f.l.bump = false, c.cfg.plantBump
 			}
@@ -292,6 +293,9 @@ func (c *Core) Answered(now time.Time, id int32, tag uint64, answers []sink.Answ
 func (c *Core) answer(l *lane, o streamdown.Ordinal, a sink.Answer) {
 	l.flying--
 	c.counts[a.Class]++
+	if l.bad && a.Class == sink.OK || a.Class != sink.OK && a.Class != sink.Refused && a.Class != sink.Poison && a.Class != sink.Forbidden {
+		l.hazy = max(l.hazy, l.most)
+	}
 	switch {
 	case a.Class == sink.OK && !l.bad:
 		if len(l.queue) == 0 || l.queue[0].ordinal != o {
@@ -335,7 +339,7 @@ func (c *Core) failed(l *lane) {
 		l.alone = true
 		c.wait(l)
 	case sink.Poison:
-		c.halt(l, a.Code, why+"; the batch can not be stored as it is. Fix the topic's configuration and `streamdown resume "+l.tp.String()+"`", false)
+		c.poisoned(l, a, why)
 	case sink.Fenced:
 		c.wait(l) // another process sends in this log's name: the answer to Ask shows it
 	default:

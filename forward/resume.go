@@ -51,7 +51,7 @@ func (c *Core) Asked(now time.Time, id streamdown.LaneID, held sink.Held, class 
 			return
 		}
 	}
-	if c.cfg.plantSilence {
+	if c.cfg.plantSilence || !l.asked && !l.fenced && l.clear() {
 		c.settled(l)
 		return
 	}

@@ -141,6 +141,14 @@ func (s *scene) Note(n Note) {
 		s.say("%s", n.What)
 	}
 }
+func (s *scene) Inspect(_ streamdown.LaneID, r InspectRequest) { s.say("inspect %s", r.Topic) }
+func (s *scene) Quarantine(_ streamdown.LaneID, r QuarantineRequest) {
+	if r.Bind.Not >= 0 {
+		s.say("quarantine %d, then another id than %d, base %d", r.Batch.From, r.Bind.Not, r.Bind.Base)
+		return
+	}
+	s.say("quarantine %d, then epoch %d base %d", r.Batch.From, r.Bind.Epoch, r.Bind.Base)
+}
 func (s *scene) Renew()                                    { s.say("renew") }
 func (s *scene) Read(Reader, streamdown.LSN)               {}
 func (s *scene) Connect(int32)                             {}

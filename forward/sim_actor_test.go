@@ -104,9 +104,27 @@ func (a *simActor) renumber(parcels []sink.Parcel) {
 
 func (a *simActor) Bind(lane streamdown.LaneID, r BindRequest) {
 	g := a.g()
+	fail := func(b delivery.Binding, class sink.Class, err error) { g.core.Bound(g.s.now(), lane, b, class, err) }
+	a.identify(lane, r, fail, func(b delivery.Binding) {
+		e := delivery.BindingEntry(b)
+		g.append(e)
+		durable := g.whenDurable
+		if g.s.plant == plantBindEarly {
+			durable = func(_ streamdown.LSN, fn func()) { fn() }
+		}
+		durable(e.End(), func() {
+			g.s.tracef("core: bound %s pid %d epoch %d base %d end %d", r.TopicPartition, b.PID, b.Epoch, b.Base, b.End)
+			g.core.Bound(g.s.now(), lane, b, sink.OK, nil)
+		})
+	})
+}
+
+// identify makes an identity.
+func (a *simActor) identify(lane streamdown.LaneID, r BindRequest, failed func(delivery.Binding, sink.Class, error), done func(delivery.Binding)) {
+	g := a.g()
 	g.s.stats.binds++
 	b := delivery.Binding{Lane: lane, Cluster: r.Cluster, Topic: r.Topic, PID: r.PID, Epoch: r.Epoch, Base: r.Base}
-	fail := func(class sink.Class, err error) { g.core.Bound(g.s.now(), lane, b, class, err) }
+	fail := func(class sink.Class, err error) { failed(b, class, err) }
 	end := func() {
 		g.s.kafka.endOffset(r, func(end streamdown.Offset, class sink.Class, err error) {
 			if err != nil {
@@ -114,16 +132,7 @@ func (a *simActor) Bind(lane streamdown.LaneID, r BindRequest) {
 				return
 			}
 			b.End = end
-			e := delivery.BindingEntry(b)
-			g.append(e)
-			durable := g.whenDurable
-			if g.s.plant == plantBindEarly {
-				durable = func(_ streamdown.LSN, fn func()) { fn() }
-			}
-			durable(e.End(), func() {
-				g.s.tracef("core: bound %s pid %d epoch %d base %d end %d", r.TopicPartition, b.PID, b.Epoch, b.Base, b.End)
-				g.core.Bound(g.s.now(), lane, b, sink.OK, nil)
-			})
+			done(b)
 		})
 	}
 	switch {

@@ -253,6 +253,9 @@ func (p *simPipe) rise(left []*preq) {
 	if p.s.chance(0.3) {
 		wait = p.s.between(0, 8*time.Second)
 	}
+	if p.s.knobs.sickly { // mostly between our question and what we send upon its answer
+		wait = p.s.between(50*time.Millisecond, 150*time.Millisecond)
+	}
 	p.s.after(wait, func() {
 		if p.s.at < p.b.silentUntil {
 			p.rise(left)
@@ -262,6 +265,7 @@ func (p *simPipe) rise(left []*preq) {
 			p.s.stats.zombies++
 			p.s.tracef("kafka: node %d takes a request of a dead connection", p.node)
 			p.b.produce(left[0].parcels, func([]sink.Answer) {})
+			p.s.sickenLate(left[0].parcels)
 		}
 		p.haunt(left[0].parcels, -1)
 		p.rise(left[1:])
@@ -328,6 +332,10 @@ func (b *broker) take(q *sink.Parcel, set func(code int16, base streamdown.Offse
 		set(codeNotEnough, 0)
 		return nil
 	}
+	if code := p.refuses(q.Payload); code != 0 {
+		set(code, 0)
+		return nil
+	}
 	code, base, need := p.offer(&h, slices.Clone(q.Payload))
 	if code != 0 {
 		set(code, 0)
@@ -369,7 +377,7 @@ func classOf(code int16) sink.Class {
 		return sink.Fenced
 	case codeForbidden:
 		return sink.Forbidden
-	case codeCorrupt:
+	case codeCorrupt, codeInvalid, codeTooLarge:
 		return sink.Poison
 	}
 	return sink.Doubt

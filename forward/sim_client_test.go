@@ -46,6 +46,8 @@ type content struct {
 	oks      int // attempts that got an answer that says yes
 	stored   int // times that it is durable in our log
 	lost     int // times that it was, before the log was rolled back
+	ill      *ill
+	spat     int // times that a broker refused it for that
 }
 
 // clientConn is a connection to one life of our process.
@@ -131,6 +133,10 @@ func (c *client) make() *content {
 	c.count++
 	c.seq += m.records
 	c.s.oracle.made(m)
+	if at := place(c.tp); c.s.illNext[at] > 0 {
+		c.s.illNext[at]--
+		c.s.sicken(m, c.s.illUntil[at])
+	}
 	return m
 }
 
@@ -255,6 +261,7 @@ func (c *client) tired() {
 }
 
 const (
+	codeUnknown    = -1
 	codeOutOfOrder = 45
 	codeStaleEpoch = 47
 )
@@ -270,6 +277,10 @@ func (c *client) answered(m *content, r ingest.Result) {
 		c.unacked = slices.Delete(c.unacked, i, i+1)
 		c.proven = true
 		c.s.stats.acks++
+		return
+	case codeUnknown: // final, and no news about what is stored
+		m.given = true
+		c.unacked = slices.Delete(c.unacked, i, i+1)
 		return
 	case codeOutOfOrder, codeStaleEpoch:
 		if i == 0 || r.Code == codeStaleEpoch {

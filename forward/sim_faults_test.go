@@ -16,6 +16,7 @@ type knobs struct {
 	brokers, partitions, clients int
 	length                       time.Duration
 	remote, reject, kfake, alone bool
+	sickly                       bool // what lands late is refused from then on
 	patience, clientPatience     time.Duration
 	expiry                       time.Duration
 	appendTime                   map[string]bool
@@ -51,6 +52,8 @@ var allFaults = []fault{
 	{1, (*sim).faultRot},
 	{2, (*sim).faultRollback},
 	{1, (*sim).faultClone},
+	{4, (*sim).faultIll},
+	{2, (*sim).faultLimit},
 }
 
 func drawKnobs(s *sim) knobs {
@@ -84,6 +87,7 @@ func drawKnobs(s *sim) knobs {
 	if s.chance(0.3) {
 		k.flaky = 0.02
 	}
+	k.sickly = s.chance(0.3)
 	return k
 }
 
@@ -255,7 +259,7 @@ func (s *sim) hold(target string, held bool) {
 	s.gateway.append(e)
 	if !held && s.chance(0.5) {
 		s.own(s.between(0, 100*time.Millisecond), func() {
-			s.gateway.core.Resume(s.now(), streamdown.TopicPartition{Topic: "*", Partition: -1})
+			s.resume(streamdown.TopicPartition{Topic: "*", Partition: -1})
 		})
 	}
 }
@@ -307,6 +311,10 @@ func (s *sim) heal() {
 	s.tracef("HEALED")
 	s.healed = true
 	k := s.kafka
+	s.illNext = [4]int{}
+	for _, p := range k.partitions {
+		p.limitUntil = 0
+	}
 	k.stuckUntil, k.thinUntil, k.denyUntil, k.strange, s.full, s.diskSlow, s.knobs.flaky = 0, 0, 0, false, false, false, 0
 	for _, b := range k.brokers {
 		b.refuseUntil, b.silentUntil = 0, 0

@@ -25,6 +25,7 @@ type gateway struct {
 	pid        int64
 	pidOf      string
 	conns      []*clientConn
+	person     *person
 	firsts     [4]int32 // planted: the first sequence of each partition in this life
 	renumbered [4]bool
 	nanos      time.Duration // makes the intake's clock move on with every look at it
@@ -80,6 +81,7 @@ func (s *sim) open() {
 	g.core.Start(s.now())
 	s.own(s.between(0, 50*time.Millisecond), g.tick)
 	s.own(time.Second, g.progress)
+	s.own(time.Second, g.people)
 }
 
 func (g *gateway) tick() {
@@ -121,6 +123,7 @@ func (s *sim) kill() {
 	s.stats.crashes++
 	s.tracef("gateway: CRASH")
 	s.endLife()
+	s.disk = s.disk.Crash(s.rng)
 	for _, b := range s.kafka.brokers {
 		if p := g.pipes[b.id]; p != nil {
 			p.cut(true)
@@ -144,6 +147,7 @@ func (s *sim) endLife() {
 		s.oracle.reported(st.Lanes[i].TopicPartition, st.Lanes[i].Foreign)
 	}
 	g.dead = true
+	g.end()
 }
 
 // watchedBook is the book that the intake waits on, with the oracle looking on.
@@ -156,6 +160,9 @@ type watchedBook struct {
 func (w *watchedBook) Await(id streamdown.LaneID, from, to streamdown.Ordinal, deadline time.Time, done func(streamdown.Offset, bool)) {
 	waits := w.Lane(id).Confirmed < to
 	w.Book.Await(id, from, to, deadline, func(base streamdown.Offset, confirmed bool) {
+		if confirmed {
+			w.s.oracle.told(w.s.log.names[id], from)
+		}
 		if confirmed && waits {
 			w.s.stats.remote++
 			w.s.oracle.remote(w.s.log.names[id], from, base)

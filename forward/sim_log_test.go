@@ -124,8 +124,11 @@ func (l *simLog) write() {
 // sync makes entries durable: the commit point.
 func (l *simLog) sync(end int) {
 	for ; l.synced < end; l.synced++ {
-		if e := &l.entries[l.synced]; e.Kind == wal.KindBatch {
+		switch e := &l.entries[l.synced]; e.Kind {
+		case wal.KindBatch:
 			l.s.oracle.durable(l.names[e.Lane], e)
+		case wal.KindQuarantine:
+			l.s.oracle.custody(l.names[e.Lane], e, true)
 		}
 	}
 }

@@ -18,6 +18,7 @@ type oracle struct {
 	contents map[string]*content // by payload
 	wire     map[wireKey]meaning // what every sequence ever sent stood for
 	lanes    []laneTruth         // by partition, as simPartitions
+	agains   map[int64]bool      // producer ids that batches were sent again under
 }
 
 type wireKey struct {
@@ -42,6 +43,7 @@ type laneTruth struct {
 	confirmed int         // so many batches were confirmed to the book
 	last      map[int]int // by client: index of its newest batch in the log
 	below     int         // so many batches were found to be below the watermark
+	rowFrom   streamdown.Ordinal
 }
 
 type logged struct {
@@ -50,13 +52,14 @@ type logged struct {
 	ordinal streamdown.Ordinal
 	count   int32
 	damaged bool
+	away    away
 	base    streamdown.Offset // at the broker, NoOffset while it is not there
 }
 
 func (b *logged) end() streamdown.Ordinal { return b.ordinal + streamdown.Ordinal(b.count) }
 
 func newOracle(s *sim) *oracle {
-	o := &oracle{s: s, contents: map[string]*content{}, wire: map[wireKey]meaning{}, lanes: make([]laneTruth, s.knobs.partitions)}
+	o := &oracle{s: s, contents: map[string]*content{}, wire: map[wireKey]meaning{}, agains: map[int64]bool{}, lanes: make([]laneTruth, s.knobs.partitions)}
 	for i := range o.lanes {
 		o.lanes[i].tp, o.lanes[i].last = simPartitions[i], map[int]int{}
 	}
@@ -111,6 +114,10 @@ func (o *oracle) answered(m *content, r ingest.Result) {
 	o.s.tracef("ingest: %s answered code %d base %d close %v", m.name, r.Code, r.Base, r.Close)
 	switch {
 	case r.Close:
+	case r.Code == codeUnknown: // neither yes nor no
+		if !o.inQuarantine(m) {
+			o.s.violate("ack", "%s: its producer is told that it is in quarantine, and it is not", m.name)
+		}
 	case r.Code == 0:
 		m.oks++
 		if need, have := m.oks, m.stored+m.lost; have < need && !(m.c.idempotent && have > 0) {
@@ -121,6 +128,17 @@ func (o *oracle) answered(m *content, r ingest.Result) {
 		o.s.stats.refusals++
 		o.refusals(m)
 	}
+}
+
+// inQuarantine reports whether the batch is, or one of its repeats.
+func (o *oracle) inQuarantine(m *content) bool {
+	l := &o.lanes[place(m.c.tp)]
+	for i := range l.batches {
+		if l.batches[i].of == m && l.batches[i].away.is {
+			return true
+		}
+	}
+	return false
 }
 
 // refusals: what was refused is not in the log (G2). An attempt without an answer may be.
@@ -169,11 +187,15 @@ func (o *oracle) appended(p *partition, b *kbatch) {
 		o.s.tracef("kafka: %s offset %d is foreign (producer %d/%d sequence %d)", p.tp, b.base, b.pid, b.epoch, b.seq)
 		return
 	}
+	if o.retried(p, b) {
+		return
+	}
 	i := p.ours
-	for i < len(l.batches) && l.batches[i].damaged && !bytes.Equal(l.payload(i), b.payload) {
+	for i < len(l.batches) && (l.batches[i].damaged || l.batches[i].away.is) && !bytes.Equal(l.payload(i), b.payload) {
 		i++
 	}
 	if i < len(l.batches) && bytes.Equal(l.payload(i), b.payload) {
+		o.single(p, i, b.base)
 		b.index, p.ours = i, i+1
 		l.batches[i].base = b.base
 		o.s.tracef("kafka: %s offset %d is %s, ordinal %d (producer %d/%d sequence %d)", p.tp, b.base, l.batches[i].of.name, l.batches[i].ordinal, b.pid, b.epoch, b.seq)
@@ -217,7 +239,7 @@ func (o *oracle) confirmed(tp streamdown.TopicPartition, to streamdown.Ordinal, 
 	o.s.tracef("core: %s confirmed to %d, end offset %d", tp, to, end)
 	l, committed := &o.lanes[place(tp)], o.s.kafka.partition(tp).committed()
 	for l.confirmed < len(l.batches) && l.batches[l.confirmed].end() <= to {
-		if b := &l.batches[l.confirmed]; !b.damaged && l.confirmed >= committed {
+		if b := &l.batches[l.confirmed]; !b.damaged && !b.away.is && l.confirmed >= committed {
 			o.s.violate("confirmed", "%s: %s, ordinal %d, was confirmed and is not committed at the broker", tp, b.of.name, b.ordinal)
 			return
 		}
@@ -242,6 +264,15 @@ func (o *oracle) remote(tp streamdown.TopicPartition, from streamdown.Ordinal, b
 	}
 }
 
+// told judges a producer's answer that says: it is at the target.
+func (o *oracle) told(tp streamdown.TopicPartition, from streamdown.Ordinal) {
+	l := &o.lanes[place(tp)]
+	i := sort.Search(len(l.batches), func(i int) bool { return l.batches[i].ordinal >= from })
+	if b := &l.batches[i]; b.away.is && !b.away.late {
+		o.s.violate("ack", "%s: the producer of %s is told that it is at the target, and it is in quarantine", tp, b.of.name)
+	}
+}
+
 // damaged notes that a batch of the log can not be read any more: it may come to the broker or not (G9).
 func (o *oracle) damaged(tp streamdown.TopicPartition, e *wal.Entry) {
 	l := &o.lanes[place(tp)]
@@ -256,7 +287,7 @@ func (o *oracle) watermark(g *gateway, mark streamdown.LSN) {
 		l := &o.lanes[i]
 		for l.below < len(l.batches) && l.batches[l.below].lsn < mark {
 			b := &l.batches[l.below]
-			if l.below >= l.confirmed && !b.damaged {
+			if l.below >= l.confirmed && !b.damaged && !b.away.is {
 				o.s.violate("G3", "%s: the watermark is %d, and %s at %d is not confirmed", l.tp, mark, b.of.name, b.lsn)
 				return
 			}
@@ -304,10 +335,13 @@ func (o *oracle) final() {
 		l := &o.lanes[i]
 		p := o.s.kafka.partition(l.tp)
 		for j := p.committed(); j < len(l.batches); j++ {
-			if !l.batches[j].damaged {
+			if !l.batches[j].damaged && !l.batches[j].away.is {
 				o.s.violate("G6", "%s: %s, ordinal %d, never came to the broker", l.tp, l.batches[j].of.name, l.batches[j].ordinal)
 				return
 			}
+		}
+		if id, ok := o.s.log.ids[l.tp]; ok {
+			o.rest(l, p, o.s.gateway.book, id)
 		}
 		for j := range l.batches {
 			m := l.batches[j].of

@@ -28,6 +28,9 @@ type partition struct {
 	landed  time.Duration // when the last of them was
 	filling bool          // a replication round is under way
 
+	limit      int // max.message.bytes, until
+	limitUntil time.Duration
+
 	views [2]leadership // what the metadata say, which lags: now, and what some broker may still say
 	moved time.Duration // when they changed
 	ghost ghost
@@ -50,6 +53,7 @@ type kbatch struct {
 	newest  int64
 	payload []byte
 	index   int // of our log's batch; -1: of nobody of ours; foreignIndex
+	late    int // one more than that of the batch that was sent again out of quarantine; 0: it was not
 }
 
 func (b *kbatch) end() streamdown.Offset { return b.base + streamdown.Offset(b.count) }

@@ -40,6 +40,13 @@ const (
 	plantOpenLate    // a process takes records before it notes that it goes on with the log
 	plantBindEarly   // a binding is used before it is durable
 	plantJump        // confirmations are put together over records of others
+	// Of the quarantine.
+	plantUnasked     // a batch is quarantined when it was refused once
+	plantRefusedBump // a refusal ends in a new epoch instead of a question
+	plantLimits      // a lowered limit counts as the batch's own fault
+	plantPutLate     // the log says that a batch is in quarantine before its bytes are durable
+	plantAsideEarly  // the lane goes on before the log says so
+	plantBlind       // a batch is sent again without looking for a copy
 )
 
 func (p plant) config(c *Config) {
@@ -74,6 +81,12 @@ func (p plant) config(c *Config) {
 		c.plantReuse = true
 	case plantMix:
 		c.plantMix = true
+	case plantUnasked:
+		c.plantUnasked = true
+	case plantRefusedBump:
+		c.plantRefusedBump = true
+	case plantLimits:
+		c.plantLimits = true
 	}
 }
 
@@ -113,6 +126,12 @@ func TestPlantedBugsAreCaught(t *testing.T) {
 		{"a batch's buffer is given back when it was sent", plantHasty, "bytes", 100},
 		{"a request's parcels are used again when it was sent", plantReuse, "bytes", 100},
 		{"a request has lanes of two classes (C2)", plantMix, "C2", 100},
+		{"quarantined without asking (D5)", plantUnasked, "D5", 1000},
+		{"epoch bump while in doubt after a refusal (C5)", plantRefusedBump, "G6", 1000},
+		{"a config error is quarantined (D5)", plantLimits, "D5", 200},
+		{"quarantined before the bytes are durable", plantPutLate, "G3", 200},
+		{"the lane goes on before the quarantine is durable", plantAsideEarly, "G5", 200},
+		{"sent again without looking for a copy (D5)", plantBlind, "G6", 1000},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

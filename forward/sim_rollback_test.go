@@ -128,7 +128,7 @@ func (t *twin) forget(bound map[wireKey]bool) {
 func (l *simLog) bound() map[wireKey]bool {
 	bound := map[wireKey]bool{}
 	for i := range l.entries {
-		if e := &l.entries[i]; e.Kind == wal.KindBinding {
+		if e := &l.entries[i]; e.Kind == wal.KindBinding || e.Kind == wal.KindQuarantine {
 			book := delivery.New()
 			book.Apply(e)
 			b := book.Lane(e.Lane).Binding
@@ -164,6 +164,9 @@ func (t *twin) step() {
 		if b := &w.log[i]; b.ordinal == next && !b.damaged {
 			payload, index = b.of.body, i
 		}
+	}
+	if payload != nil && p.refuses(payload[batch.HeaderSize:]) != 0 {
+		return
 	}
 	if payload == nil {
 		if next < w.end || !w.own {
@@ -205,6 +208,7 @@ func (t *twin) record() []byte {
 // lost: nobody can know of it, and it comes again.
 func (o *oracle) rolledBack(end streamdown.LSN) {
 	bound := o.s.log.bound()
+	defer o.recount()
 	for at := range o.lanes {
 		l := &o.lanes[at]
 		n := len(l.batches)

@@ -113,11 +113,13 @@ func (a *simStats) String() string {
 		"%d requests of dead connections applied, %d duplicates answered, %d states expired, %d shrunk; %d connections lost, %d breaker openings, "+
 		"%d silences, %d holds, %d time-outs, %d batches damaged; %d answers of doubt, %d asks, %d scans, %d bindings, %d lanes set aside, %d cursors; "+
 		"%d acks waited for the target; %d records of others; "+
-		"%d rollbacks, %d clones, %d batches lost with them, %d foreign batches in our name, %d log ids taken, %d foreign ranges reported; longest drain %v",
+		"%d rollbacks, %d clones, %d batches lost with them, %d foreign batches in our name, %d log ids taken, %d foreign ranges reported; "+
+		"%d batches ill, %d limits lowered, %d batches quarantined, %d lanes stopped after three, %d sent again, %d found, %d outcomes not known; longest drain %v",
 		a.seeds, a.batches, a.records, a.acks, a.refusals, a.repeats, a.bumps, a.crashes, a.restores, a.kills, a.elections, a.truncated,
 		a.zombies, a.duplicates, a.expired, a.shrunk, a.cuts, a.breakers, a.silences, a.holds, a.timeouts, a.damaged, a.doubts, a.asks, a.scans,
 		a.binds, a.parked, a.cursors, a.remote, a.foreign,
-		a.rollbacks, a.clones, a.lost, a.strangers, a.renewals, a.reported, a.drain.Round(time.Millisecond))
+		a.rollbacks, a.clones, a.lost, a.strangers, a.renewals, a.reported,
+		a.ill, a.limits, a.quarantined, a.rows, a.late, a.found, a.unknown, a.drain.Round(time.Millisecond))
 }
 
 // void says which fault never happened in enough runs to expect it.
@@ -136,6 +138,8 @@ func (a *simStats) void() string {
 		{"bindings", a.binds}, {"lanes set aside", a.parked}, {"cursors", a.cursors}, {"refusals", a.refusals}, {"client retries", a.repeats},
 		{"waits for the target", a.remote}, {"epoch bumps of clients", a.bumps}, {"rollbacks", a.rollbacks}, {"clones", a.clones},
 		{"batches lost with a rollback", a.lost}, {"foreign batches", a.strangers}, {"new log ids", a.renewals}, {"foreign ranges", a.reported},
+		{"batches that brokers refuse", a.ill}, {"lowered limits", a.limits}, {"quarantined batches", a.quarantined}, {"three in a row", a.rows},
+		{"batches sent again", a.late}, {"batches found when they were to be sent again", a.found}, {"retries of unknown outcome", a.unknown},
 	} {
 		if f.n == 0 {
 			return "no " + f.what

@@ -8,6 +8,7 @@ import (
 
 	"github.com/streamdown/streamdown"
 	"github.com/streamdown/streamdown/batch"
+	"github.com/streamdown/streamdown/vfs"
 )
 
 // sim is one run of the path in a world of models: producers (sim_client), the log (sim_log), Kafka (sim_partition,
@@ -37,6 +38,10 @@ type sim struct {
 	builder batch.Builder
 	stats   simStats
 
+	disk     *vfs.Mem // of the quarantine
+	illNext  [4]int   // by partition: so many of the next batches are ill
+	illUntil [4]time.Duration
+
 	full     bool // the log takes no batches just now
 	diskSlow bool
 	healed   bool
@@ -55,6 +60,7 @@ func newSim(seed uint64, p plant, trace bool) *sim {
 	if trace {
 		s.out = &strings.Builder{}
 	}
+	s.disk = vfs.NewMem()
 	s.knobs = drawKnobs(s)
 	s.oracle = newOracle(s)
 	s.kafka = newCluster(s)
@@ -138,6 +144,7 @@ const (
 func (s *sim) run() {
 	s.kafka.start()
 	s.open()
+	defer func() { s.gateway.end() }()
 	for _, c := range s.clients {
 		c.start()
 	}
@@ -197,6 +204,7 @@ type simStats struct {
 	doubts, asks, scans, binds, cuts, breakers, holds, silences, repeats, refusals, remote        int
 	parked, cursors, damaged, timeouts, bumps, restores, duplicates, foreign                      int
 	rollbacks, clones, lost, strangers, renewals, reported                                        int
+	ill, limits, quarantined, rows, late, found, unknown                                          int
 	drain                                                                                         time.Duration
 }
 
@@ -237,6 +245,13 @@ func (a *simStats) add(b *simStats) {
 	a.strangers += b.strangers
 	a.renewals += b.renewals
 	a.reported += b.reported
+	a.ill += b.ill
+	a.limits += b.limits
+	a.quarantined += b.quarantined
+	a.rows += b.rows
+	a.late += b.late
+	a.found += b.found
+	a.unknown += b.unknown
 	a.drain = max(a.drain, b.drain)
 }
 

@@ -116,6 +116,10 @@ func ofResult(topic string, r *ingest.Result) *Problem {
 		return refuse(http.StatusRequestEntityTooLarge, "record_too_large", "too large for the topic", "send smaller records or raise the topic's max.message.bytes", "%s", why)
 	case r.Code == kerr.KafkaStorageError.Code:
 		return refuse(http.StatusServiceUnavailable, "no_room", "the log has no room", tryLater, "%s", why).after(retryAfter)
+	case r.Code == kerr.UnknownServerError.Code: // kept in quarantine, of a stream that rejects what is isolated
+		p := refuse(http.StatusUnprocessableEntity, "quarantined", "the target refuses it", "streamdown quarantine ls shows it and why", "%s", why)
+		p.Stored = "unknown"
+		return p
 	case r.Code == kerr.NotEnoughReplicas.Code:
 		return refuse(http.StatusServiceUnavailable, "isolated", "the target does not confirm", tryLater, "%s", why).after(retryAfter)
 	}

@@ -33,6 +33,15 @@ type Confirmations interface {
 	Live(id streamdown.LaneID) bool
 }
 
+// Quarantine is what Confirmations may also know: records that the target refused for good. A stream that rejects what is
+// isolated answers UNKNOWN_SERVER_ERROR for them, which is not retried and, alone of such codes, does not say that nothing
+// was stored: a person may send them yet. Others answer from the log, as with everything that is on this disk only.
+type Quarantine interface {
+	InQuarantine(id streamdown.LaneID, from, to streamdown.Ordinal) bool
+}
+
+const quarantinedWhy = "the target refuses this batch for what it is; it is kept in quarantine by the gateway and may be delivered later"
+
 // Policy is what a stream says about the admission of its topics.
 type Policy struct {
 	// Remote: acks=all waits for the target too, for at most Patience and only while the lane is caught up.
@@ -194,6 +203,11 @@ func (a answer) durable(from streamdown.Ordinal, count int32, since time.Time) {
 	to := from + streamdown.Ordinal(count)
 	a.in.cfg.Confirmations.Await(a.lane, from, to, since.Add(a.policy.Patience), func(base streamdown.Offset, confirmed bool) {
 		if !confirmed {
+			if q, ok := a.in.cfg.Confirmations.(Quarantine); ok && a.policy.RejectIsolated && q.InQuarantine(a.lane, from, to) {
+				// Closing the connection would make it come again for ever.
+				a.done(Result{Code: kerr.UnknownServerError.Code, Message: quarantinedWhy, Base: streamdown.NoOffset, LogStart: streamdown.NoOffset})
+				return
+			}
 			if a.policy.RejectIsolated {
 				a.done(Result{Close: true, Base: streamdown.NoOffset, LogStart: streamdown.NoOffset}) // it is in the log: neither yes nor no
 				return

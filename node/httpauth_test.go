@@ -221,7 +221,13 @@ func TestEveryRouteAsksForItsRole(t *testing.T) {
 		"POST /v1/resume":   operators,
 		"POST /v1/proofs":   operators,
 		"GET /v1/config":    operators,
-		"POST /-/reload":    admins,
+
+		"GET /v1/quarantine":                 viewers,
+		"GET /v1/quarantine/{topic}/{batch}": operators,
+		"POST /v1/quarantine/retry":          operators,
+		"POST /v1/quarantine/discard":        admins,
+
+		"POST /-/reload": admins,
 
 		"POST /v1/topics/{topic}":                            writers,
 		"POST /v3/clusters/{cluster}/topics/{topic}/records": writers,
@@ -229,10 +235,11 @@ func TestEveryRouteAsksForItsRole(t *testing.T) {
 	d := open(t, withTLS)
 	bodies := map[string]string{
 		"POST /v1/hold": `{"target":"*","reason":"a test"}`, "POST /v1/resume": `{"target":"*"}`,
-		"POST /v1/proofs": `{"sha256":"` + strings.Repeat("00", 32) + `","verdict":"proved","accepted_records":1,"compared_records":1}`,
+		"POST /v1/proofs":           `{"sha256":"` + strings.Repeat("00", 32) + `","verdict":"proved","accepted_records":1,"compared_records":1}`,
+		"POST /v1/quarantine/retry": `{"id":"orders/0@1"}`, "POST /v1/quarantine/discard": `{"id":"orders/0@1","reason":"a test"}`,
 		"POST /v3/clusters/{cluster}/topics/{topic}/records": `{"value":null}`, "POST /v1/topics/{topic}": `{}`,
 	}
-	fill := strings.NewReplacer("{topic}", "orders", "{cluster}", "other")
+	fill := strings.NewReplacer("{topic}", "orders", "{cluster}", "other", "{batch}", "0@1")
 	for _, rt := range api.Routes() {
 		name := rt.Method + " " + rt.Path
 		w, there := want[name]

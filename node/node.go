@@ -23,6 +23,7 @@ import (
 	"github.com/streamdown/streamdown/httpin"
 	"github.com/streamdown/streamdown/ingest"
 	"github.com/streamdown/streamdown/ledger"
+	"github.com/streamdown/streamdown/quarantine"
 	"github.com/streamdown/streamdown/vfs"
 	"github.com/streamdown/streamdown/wal"
 )
@@ -68,6 +69,7 @@ type Node struct {
 	httpTLS   *auth.TLSFiles // nil = without TLS
 	forwarder *forward.Forwarder
 	scrub     *scrubbing
+	aside     *quarantine.Store
 	rules     *ruleKeeper // nil = no rights come from Kafka
 	reloading reloading
 	// What the books counted while the log was opened does not count as accepted or confirmed by this process.
@@ -140,10 +142,14 @@ func Open(opt Options) (n *Node, err error) {
 	if opt.WrapTarget != nil {
 		to = opt.WrapTarget(to)
 	}
+	n.aside = quarantine.New(vfs.OS{}, n.cfg.Data.Dir)
 	n.forwarder = forward.NewForwarder(forward.Options{
 		Core: forward.Config{Patience: n.patience(), Class: n.leader}, Log: n.wal, Book: n.book, Catalog: n.catalog, Target: to,
-		Logger: n.log, Retain: n.retain(), Floor: n.floor,
+		Logger: n.log, Retain: n.retain(), Floor: n.floor, Quarantine: n.aside,
 	})
+	if err := n.forwarder.Custody().Tidy(n.book.Quarantines()); err != nil {
+		n.log.Warn("files of batches that are not in quarantine any more were left; the next start tries again", "err", err)
+	}
 	n.scrub = newScrubbing(n.cfg.Data.Scrub, func(rate config.Rate) *wal.Scrubber {
 		if rate <= 0 {
 			return nil

@@ -184,6 +184,7 @@ func (n *Node) laneStatus(fw *forward.Status) []api.Lane {
 	for i := range fw.Lanes {
 		at[fw.Lanes[i].ID] = &fw.Lanes[i]
 	}
+	quarantined := n.quarantined()
 	known := n.book.Lanes()
 	out := make([]api.Lane, 0, len(known)) // there may be very many, and somebody may look every second
 	for _, l := range known {
@@ -210,6 +211,7 @@ func (n *Node) laneStatus(fw *forward.Status) []api.Lane {
 				a.Foreign = append(a.Foreign, api.Foreign(f))
 			}
 		}
+		a.Quarantined = quarantined[l.ID]
 		out = append(out, a)
 	}
 	slices.SortFunc(out, func(a, b api.Lane) int {
@@ -231,7 +233,8 @@ func (n *Node) recordStatus(s *api.Status, fw *forward.Status) {
 	for i := range s.Lanes {
 		r.Backlog += s.Lanes[i].Backlog
 	}
-	r.OnlyOnThisDisk = r.Backlog
+	s.Quarantine.Batches, s.Quarantine.Records = n.book.Quarantined()
+	r.OnlyOnThisDisk = r.Backlog + s.Quarantine.Records
 	bytes := int64(s.Log.Durable - s.Log.Watermark)
 	if r.Backlog == 0 {
 		bytes = 0 // what lies above the watermark is our own bookkeeping

@@ -55,6 +55,18 @@ func (t *kafkaTarget) Look(ctx context.Context) (*catalog.Cluster, error) {
 	return cl, nil
 }
 
+// TopicSettings reads a topic's settings now, and lets the next look read all of them.
+func (t *kafkaTarget) TopicSettings(ctx context.Context, topic string) (catalog.TopicConfig, error) {
+	settings, err := t.LookConfigs(ctx, []string{topic})
+	if err != nil {
+		return catalog.TopicConfig{}, err
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.readAt = time.Time{}
+	return settings.Topics[topic], nil
+}
+
 // NewProducerID allocates a producer id at the cluster.
 func (t *kafkaTarget) NewProducerID(ctx context.Context) (int64, error) {
 	pid, _, err := t.Client.NewProducerID(ctx)

@@ -15,19 +15,20 @@ type Kind uint8
 
 // Kinds of entries.
 const (
-	KindMark     Kind = 1  // body: LSN below which all was durable when the group was written
-	KindLane     Kind = 2  // body: the topic of a new lane; ordinal: its partition
-	KindBatch    Kind = 3  // body: one RecordBatch v2 as the client sent it
-	KindBinding  Kind = 4  // delivery: a lane's identity at a target
-	KindProgress Kind = 5  // delivery: what is confirmed at a target
-	KindHold     Kind = 6  // delivery: lanes held or resumed by a person
-	KindCluster  Kind = 7  // catalog: a cluster's id and settings
-	KindTopic    Kind = 8  // catalog: one topic
-	KindOpened   Kind = 9  // a process goes on with the log from here (rule A2)
-	KindIdentity Kind = 10 // body: the log's new id, and the one before
-	KindProof    Kind = 13 // body: JSON, the SHA-256 of a proof that was made of this log (11 and 12: delivery, to come)
-	KindRepair   Kind = 14 // body: JSON, an identity under which absent records are sent once more, and whether that is done
-	maxKind      Kind = 15 // first that this version does not know
+	KindMark       Kind = 1  // body: LSN below which all was durable when the group was written
+	KindLane       Kind = 2  // body: the topic of a new lane; ordinal: its partition
+	KindBatch      Kind = 3  // body: one RecordBatch v2 as the client sent it
+	KindBinding    Kind = 4  // delivery: a lane's identity at a target
+	KindProgress   Kind = 5  // delivery: what is confirmed at a target
+	KindHold       Kind = 6  // delivery: lanes held or resumed by a person
+	KindCluster    Kind = 7  // catalog: a cluster's id and settings
+	KindTopic      Kind = 8  // catalog: one topic
+	KindOpened     Kind = 9  // a process goes on with the log from here (rule A2)
+	KindIdentity   Kind = 10 // body: the log's new id, and the one before
+	KindQuarantine Kind = 11 // delivery: what became of a batch that the target refuses for good
+	KindProof      Kind = 13 // body: JSON, the SHA-256 of a proof that was made of this log (12: delivery, to come)
+	KindRepair     Kind = 14 // body: JSON, an identity under which absent records are sent once more, and whether that is done
+	maxKind        Kind = 15 // first that this version does not know
 )
 
 // Entry is one entry of the log.

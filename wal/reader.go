@@ -378,7 +378,7 @@ func Walk(ctx context.Context, fs vfs.FS, dir string, from streamdown.LSN, fn fu
 		}
 		end, err := r.Walk(ctx, from, func(e *Entry) error {
 			var lane streamdown.TopicPartition
-			if e.Kind == KindLane || e.Kind == KindBatch || e.Kind == KindBinding {
+			if e.Kind == KindLane || e.Kind == KindBatch || e.Kind == KindBinding || e.Kind == KindQuarantine {
 				lane, _ = r.LaneName(e.Lane)
 			}
 			return fn(e, lane)

@@ -129,13 +129,25 @@ func (c *client) order(ctx context.Context, path string, order api.Order) (done 
 }
 
 func (c *client) ask(ctx context.Context, method, path string, body, answer any) error {
-	b, err := json.Marshal(body)
+	b, err := c.exchange(ctx, method, path, "application/json", body)
 	if err != nil {
 		return err
 	}
+	if json.Unmarshal(b, answer) != nil {
+		return c.stranger("what it says is no answer of ours")
+	}
+	return nil
+}
+
+// exchange sends a request and returns the answer, which has to be of the type that is wanted.
+func (c *client) exchange(ctx context.Context, method, path, wanted string, body any) ([]byte, error) {
+	b, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
 	r, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(b))
 	if err != nil {
-		return usage("--addr 127.0.0.1:8790", "%w", err)
+		return nil, usage("--addr 127.0.0.1:8790", "%w", err)
 	}
 	r.Header.Set("Content-Type", "application/json")
 	if c.login != "" {
@@ -143,12 +155,12 @@ func (c *client) ask(ctx context.Context, method, path string, body, answer any)
 	}
 	resp, err := c.http.Do(r)
 	if err != nil {
-		return c.unreachable(err)
+		return nil, c.unreachable(err)
 	}
 	defer func() { _ = resp.Body.Close() }() // it was read
 	b, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return c.unreachable(err)
+		return nil, c.unreachable(err)
 	}
 	contentType, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	if contentType == "application/problem+json" {
@@ -156,26 +168,30 @@ func (c *client) ask(ctx context.Context, method, path string, body, answer any)
 		if json.Unmarshal(b, &p) == nil && p.Title != "" {
 			switch {
 			case resp.StatusCode == http.StatusUnauthorized && c.login == "":
-				return &exitError{code: exitFailed, err: fmt.Errorf("the process at %s wants to know who asks", c.addr), try: howToLogIn}
+				return nil, &exitError{code: exitFailed, err: fmt.Errorf("the process at %s wants to know who asks", c.addr), try: howToLogIn}
 			case resp.StatusCode == http.StatusUnauthorized:
-				return &exitError{
+				return nil, &exitError{
 					code: exitFailed, err: fmt.Errorf("the process at %s refuses the login: %s", c.addr, plain(p.Detail)),
 					try: "the name and password, or the token, of a user in auth.users of the process's config; its log says what was wrong",
 				}
 			}
-			return &exitError{code: exitFailed, err: fmt.Errorf("%s: %s", plain(p.Title), plain(p.Detail)), try: plain(p.Try)}
+			return nil, &exitError{code: exitFailed, err: fmt.Errorf("%s: %s", plain(p.Title), plain(p.Detail)), try: plain(p.Try)}
 		}
 	}
 	if resp.StatusCode == http.StatusBadRequest && bytes.Contains(b, []byte("HTTP request to an HTTPS server")) {
-		return &exitError{code: exitUnreachable, err: fmt.Errorf("the process at %s speaks TLS", c.addr), try: "--addr https://" + c.addr}
+		return nil, &exitError{code: exitUnreachable, err: fmt.Errorf("the process at %s speaks TLS", c.addr), try: "--addr https://" + c.addr}
 	}
-	if resp.StatusCode != http.StatusOK || contentType != "application/json" || json.Unmarshal(b, answer) != nil {
-		return &exitError{
-			code: exitUnreachable, err: fmt.Errorf("what answers at %s is not streamdown (%s, %q)", c.addr, resp.Status, contentType),
-			try: "--addr with the address that streamdown run logged for http",
-		}
+	if resp.StatusCode != http.StatusOK || contentType != wanted || wanted == "application/json" && !json.Valid(b) {
+		return nil, c.stranger(fmt.Sprintf("%s, %q", resp.Status, contentType))
 	}
-	return nil
+	return b, nil
+}
+
+func (c *client) stranger(says string) error {
+	return &exitError{
+		code: exitUnreachable, err: fmt.Errorf("what answers at %s is not streamdown (%s)", c.addr, says),
+		try: "--addr with the address that streamdown run logged for http",
+	}
 }
 
 func (c *client) unreachable(err error) error {

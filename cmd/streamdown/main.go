@@ -50,7 +50,7 @@ on while Kafka is down, and proves afterwards that nothing was lost, doubled or 
 	o.flags(root)
 	root.AddCommand(
 		runCommand(o), demoCommand(o), initCommand(o), statusCommand(o), holdCommand(o), resumeCommand(o), walCommand(o),
-		reconcileCommand(o), configCommand(o), authCommand(o), diagnoseCommand(o), genCommand(o), versionCommand(o),
+		reconcileCommand(o), quarantineCommand(o), configCommand(o), authCommand(o), diagnoseCommand(o), genCommand(o), versionCommand(o),
 	)
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()

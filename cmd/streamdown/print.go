@@ -78,6 +78,14 @@ func count[N ~int | ~int64 | ~uint64](n N, what string) string {
 	return ui.Exact(n) + " " + what + "s"
 }
 
+// countOf is count for what does not take an s.
+func countOf[N ~int | ~int64 | ~uint64](n N, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return ui.Exact(n) + " " + many
+}
+
 // output describes where w goes: to a file of the system, or to memory.
 func output(w io.Writer) ui.Config {
 	if f, ok := w.(*os.File); ok {
@@ -88,3 +96,9 @@ func output(w io.Writer) ui.Config {
 
 // painter reports whether w is a terminal where colors are wanted (no-color.org).
 func painter(w io.Writer) bool { return output(w).Color }
+
+// at is a time of the log or of a record, in UTC.
+func at(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
+
+// stamp writes a time.
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05.000Z") }

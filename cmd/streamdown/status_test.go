@@ -72,6 +72,12 @@ func TestStatusPages(t *testing.T) {
 			s.Lanes[1].State, s.Lanes[1].Stop = "stopped", &api.Stop{At: s.Now.Add(-time.Hour), Code: 29, Reason: "not authorized to write"}
 			s.Gateway.Refusals = map[string]uint64{"MESSAGE_TOO_LARGE": 2}
 		},
+		"quarantine": func(s *api.Status) {
+			s.Quarantine = api.QuarantineStatus{Batches: 3, Records: 1200}
+			s.Records.OnlyOnThisDisk = 1200
+			s.Lanes[0].Quarantined = api.QuarantineStatus{Batches: 2, Records: 1199}
+			s.Lanes[1].Quarantined = api.QuarantineStatus{Batches: 1, Records: 1}
+		},
 		"damaged": func(s *api.Status) {
 			s.Log.Damage = []api.Range{{From: 4096, To: 5000}}
 			s.Lanes[0].Lost = []api.Lost{{From: 100, To: 103}}

@@ -54,6 +54,8 @@ func headline(s *api.Status, paint ui.Paint) string {
 		return "TARGET NOT KNOWN  producers are acked"
 	case stopped(s) > 0:
 		return paint.Bad("STOPPED") + "  producers are acked; " + count(stopped(s), "lane") + " stopped (below)"
+	case s.Quarantine.Batches > 0:
+		return paint.Bad("QUARANTINE") + "  producers are acked; the target refuses " + count(s.Quarantine.Records, "record") + " for good (below)"
 	case len(s.Holds) > 0:
 		return "HELD  producers are acked; " + count(len(s.Holds), "hold") + " in force (below)"
 	case s.Records.Backlog > 0 && !allLive(s):
@@ -64,6 +66,9 @@ func headline(s *api.Status, paint ui.Paint) string {
 
 func backlog(r *api.Records) string {
 	if r.Backlog == 0 {
+		if r.OnlyOnThisDisk > 0 {
+			return "none; only on this disk: " + ui.Exact(r.OnlyOnThisDisk)
+		}
 		return "none"
 	}
 	text := count(r.Backlog, "record")
@@ -210,6 +215,12 @@ func writeTrouble(w io.Writer, s *api.Status) {
 		}
 		for _, r := range l.Lost {
 			lines = append(lines, fmt.Sprintf("damaged  %s/%d: records %d to %d were lost to damage before they were sent", plain(l.Topic), l.Partition, r.From, r.To-1))
+		}
+	}
+	for i := range s.Lanes {
+		if l := &s.Lanes[i]; l.Quarantined.Batches > 0 {
+			lines = append(lines, fmt.Sprintf("quarantine  %s/%d: %s, %s; streamdown quarantine ls tells why", plain(l.Topic), l.Partition,
+				countOf(l.Quarantined.Batches, "batch", "batches"), count(l.Quarantined.Records, "record")))
 		}
 	}
 	for i := range s.Lanes {

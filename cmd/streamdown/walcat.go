@@ -93,6 +93,7 @@ var kinds = map[wal.Kind]string{
 	wal.KindMark: "mark", wal.KindLane: "lane", wal.KindBatch: "batch", wal.KindBinding: "binding", wal.KindProgress: "progress",
 	wal.KindHold: "hold", wal.KindCluster: "cluster", wal.KindTopic: "topic", wal.KindOpened: "opened", wal.KindIdentity: "identity",
 	wal.KindProof: "proof", wal.KindRepair: "repair",
+	wal.KindQuarantine: "quarantine",
 }
 
 func (p *printer) entry(e *wal.Entry, tp streamdown.TopicPartition) error {
