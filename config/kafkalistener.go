@@ -83,7 +83,7 @@ func (d *decoder) tls(v *value) *TLS {
 		Cert: d.text(f["cert"], ""), Key: d.text(f["key"], ""), ClientCA: d.text(f["client_ca"], ""), Revoked: d.text(f["revoked"], ""),
 		MinVersion: tls.VersionTLS12,
 	}
-	if v.kind == mapping {
+	if v.kind == mapping || v.kind == nothing { // `tls:` with nothing behind it must not mean without
 		for _, key := range []string{"cert", "key"} {
 			if f[key] == nil {
 				d.foundIn(v.file, Error, v.line, v.column, join(v.path, key), "is missing; name the file in PEM")
