@@ -222,6 +222,16 @@ func (k *Keeper) restore(ctx context.Context) error {
 	return k.skip(ctx)
 }
 
+// oldest takes State from the oldest state that the log has, and returns where that stands.
+func (k *Keeper) oldest() (streamdown.LSN, error) {
+	r, err := wal.OpenReader(k.cfg.FS, k.cfg.LogDir)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	return r.Restore(k.cfg.State)
+}
+
 // skip takes State from the oldest state that the log has: the ledger has none, or the log released what had no rows yet.
 func (k *Keeper) skip(ctx context.Context) error {
 	r, err := wal.OpenReader(k.cfg.FS, k.cfg.LogDir)

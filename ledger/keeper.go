@@ -190,6 +190,18 @@ func (k *Keeper) Open(log Log) error {
 	if err != nil {
 		return err
 	}
+	if !ok {
+		// There is none yet, or no whole one. It begins now, so that what is released without rows from here on is a hole in it.
+		if k.written, err = k.oldest(); err != nil {
+			return err
+		}
+		k.at = k.written
+		k.begin()
+		if err := k.write(k.written); err != nil {
+			k.at = 0
+			k.cfg.Logger.Error("begin the ledger; the log keeps what has no rows until it works", "err", err)
+		}
+	}
 	if ok && k.written > end {
 		k.cfg.Logger.Error("the ledger knows of batches that the log does not have any more: it lost its end, or its directory was rolled back",
 			"batches", lost, "from", end, "to", k.written)
@@ -197,6 +209,7 @@ func (k *Keeper) Open(log Log) error {
 		k.written = end
 		k.begin()
 		if err := k.write(end); err != nil {
+			k.at = 0
 			k.cfg.Logger.Error("begin a file of the ledger where the log goes on", "err", err)
 		}
 	}

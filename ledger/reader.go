@@ -88,6 +88,8 @@ type Hole struct {
 type Visitor struct {
 	Row  func(r *Row) error // may not keep r, nor its body
 	Hole func(h Hole) error // nil = not wanted
+	// State gets the state that a file begins with which follows a hole: what the entries in the hole did to it. Nil = not wanted.
+	State func(snapshot []byte) error
 }
 
 // Walk visits all rows from log position from on, and returns where they end. Damage is a Hole, not an error. A file
@@ -126,7 +128,10 @@ type walk struct {
 
 // file visits the blocks of one file that begin below limit.
 func (w *walk) file(f file, limit streamdown.LSN) error {
-	_, b, err := w.reader.load(f)
+	h, b, err := w.reader.load(f)
+	if err == nil && w.begun && f.first > w.at && w.v.State != nil {
+		err = w.v.State(h.state)
+	}
 	switch {
 	case errors.Is(err, errOther):
 		return nil

@@ -34,8 +34,11 @@ func (n *Node) rewritten(id streamdown.LaneID) bool {
 // floor is how far the log may release: as far as the ledger has rows. When there is no room and the ledger cannot be written,
 // the log goes first, for acked records need the room more than the proof does.
 func (n *Node) floor() streamdown.LSN {
-	if n.ledger.Stats().Trouble != "" && n.wal.Stats().Full != "" {
-		return ^streamdown.LSN(0)
+	if n.ledger.Stats().Trouble != "" {
+		// As little as the forwarder lets the log have before it gives up what is retained: producers wait below that.
+		if st := n.wal.Stats(); st.Full != "" || st.Room >= 0 && st.Room < st.MaxSize/10 {
+			return ^streamdown.LSN(0)
+		}
 	}
 	return n.ledger.Floor()
 }

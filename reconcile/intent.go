@@ -19,7 +19,7 @@ type Intent struct {
 	Topic     string             `json:"topic"`
 	Partition int32              `json:"partition"`
 	Cluster   string             `json:"cluster_id"`
-	TopicID   streamdown.ID      `json:"topic_id"`
+	TopicID   string             `json:"topic_id"`    // as streamdown.ID has it
 	PID       int64              `json:"producer_id"` // at epoch 0; sequence 0 is the first record
 	From      streamdown.Ordinal `json:"from_ordinal"`
 	To        streamdown.Ordinal `json:"to_ordinal"`

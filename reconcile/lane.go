@@ -79,8 +79,11 @@ func (l *lane) begin(damaged bool) {
 	l.first, l.next, l.tip = l.end, l.end, l.end
 	l.skipped = streamdown.NoOffset
 	l.all = books.bindings[l.id]
+	l.declared = books.declared(l.id)
 	if l.run.cfg.Declared != nil {
-		l.declared = l.run.cfg.Declared(l.id)
+		more := l.run.cfg.Declared(l.id)
+		l.declared.Late = append(l.declared.Late, more.Late...)
+		l.declared.Gone = append(l.declared.Gone, more.Gone...)
 	}
 	l.declared.Late = append(l.declared.Late, l.run.intents.late(l.id)...)
 	for _, b := range l.all {
@@ -306,7 +309,7 @@ func (l *lane) judge(h *batch.Header, raw []byte, base streamdown.Offset, zero, 
 			from = end
 		default:
 			end := min(to, l.gaps[i].to)
-			if late {
+			if late || l.declared.late(from, end) {
 				l.compareLate(h, raw, base, zero, from, end)
 			} else {
 				l.say(Reordered, "", from, end, 0, at(from), 1, int64(end-from))

@@ -18,7 +18,7 @@ func TestWhatIsPlantedIsFoundFromTheLedger(t *testing.T) {
 				w.sums = strings.Contains(mode, "digests")
 				w.ledger()
 				if w.sums { // of all, not only of what comes
-					w, items = newTwin(t, 2000), nil
+					w = newTwin(t, 2000)
 					w.sums = true
 					w, items = fill(w)
 				}

@@ -47,8 +47,8 @@ type Config struct {
 	// Ledger is that of the same log; nil, or empty, if there is none. With it the range goes back beyond what the log keeps,
 	// and of the log only what the ledger does not have is read.
 	Ledger *ledger.Reader
-	// Declared says which records of a lane went out late on purpose, or not at all; it is asked once the books are complete.
-	// Nil = none.
+	// Declared says which records of a lane went out late on purpose, or not at all, beside those that were quarantined or
+	// repaired; it is asked once the books are complete. Nil = none.
 	Declared func(streamdown.LaneID) Declared
 	// Found, if set, hears of every range that is neither identical nor pending; the report keeps the worst only.
 	Found func(Range)
@@ -116,7 +116,7 @@ func (r *run) run(ctx context.Context) error {
 		return err
 	}
 	// What is stored below the pinned ends was in the log before, and so were the identities it was sent under.
-	end, again, err := r.source.walk(ctx, end, toEnd, visitor{row: r.apply})
+	end, again, err := r.source.walk(ctx, end, toEnd, visitor{row: r.apply, state: r.books.overtake})
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (r *run) load(ctx context.Context) (end streamdown.LSN, damaged bool, err e
 	if r.restored, err = r.source.restore(r.books); err != nil {
 		return 0, false, err
 	}
-	return r.source.walk(ctx, r.restored, toEnd, visitor{row: r.apply})
+	return r.source.walk(ctx, r.restored, toEnd, visitor{row: r.apply, state: r.books.overtake})
 }
 
 func (r *run) apply(row *ledger.Row) error {

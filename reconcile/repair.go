@@ -193,10 +193,10 @@ func (r *Repair) begin(ctx context.Context, s *Step) (*Intent, streamdown.Ordina
 		return nil, 0, err
 	}
 	if x := s.Intent; x != nil {
-		if x.Cluster != pin.Cluster || x.TopicID != pin.Topic {
+		if x.Cluster != pin.Cluster || x.TopicID != pin.Topic.String() {
 			return nil, 0, errors.New("the topic or the cluster is not the one that the repair began with")
 		}
-		found, err := r.Target.Found(ctx, tp, x.TopicID, x.End, x.PID)
+		found, err := r.Target.Found(ctx, tp, pin.Topic, x.End, x.PID)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -214,7 +214,7 @@ func (r *Repair) begin(ctx context.Context, s *Step) (*Intent, streamdown.Ordina
 	if err != nil {
 		return nil, 0, err
 	}
-	x := &Intent{Lane: lane, Topic: s.Topic, Partition: s.Partition, Cluster: pin.Cluster, TopicID: pin.Topic, From: s.From, To: s.To, End: pin.End}
+	x := &Intent{Lane: lane, Topic: s.Topic, Partition: s.Partition, Cluster: pin.Cluster, TopicID: pin.Topic.String(), From: s.From, To: s.To, End: pin.End}
 	if x.PID, err = r.Target.NewProducerID(ctx); err != nil {
 		return nil, 0, err
 	}
@@ -241,7 +241,11 @@ func (r *Repair) send(ctx context.Context, x *Intent, e *wal.Entry, from, to str
 			return err
 		}
 	}
-	p := sink.Parcel{TopicPartition: streamdown.TopicPartition{Topic: x.Topic, Partition: x.Partition}, TopicID: x.TopicID, Payload: raw[batch.HeaderSize:]}
+	id, err := streamdown.ParseID(x.TopicID)
+	if err != nil {
+		return fmt.Errorf("topic id of the repair: %w", err)
+	}
+	p := sink.Parcel{TopicPartition: streamdown.TopicPartition{Topic: x.Topic, Partition: x.Partition}, TopicID: id, Payload: raw[batch.HeaderSize:]}
 	batch.Restamp(&p.Header, raw, batch.Stamp{ProducerID: x.PID, BaseSequence: int32((from - x.From) & (1<<31 - 1))})
 	a, err := r.Target.Send(ctx, p)
 	switch {

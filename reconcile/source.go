@@ -23,6 +23,8 @@ const toEnd = ^streamdown.LSN(0)
 type visitor struct {
 	row  func(*ledger.Row) error // may not keep it
 	hole func(why Reason)        // rows are missing from here on; nil = not wanted
+	// state gets the books' state behind rows that are missing; nil = not wanted.
+	state func(snapshot []byte) error
 }
 
 func (v *visitor) miss(why Reason) {
@@ -66,6 +68,7 @@ func (s *source) walk(ctx context.Context, from, to streamdown.LSN, v visitor) (
 				}
 				return v.row(r)
 			},
+			State: v.state,
 			Hole: func(h ledger.Hole) error {
 				// The log may still have what rotted in the ledger.
 				_, bad, err := s.walkLog(ctx, h.From, min(h.To, to), v, Unlisted)

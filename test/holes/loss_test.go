@@ -35,7 +35,6 @@ func cut(s *scene, b *realkafka.Member, bytes int64) {
 // lane, and healed in order (H6, rule D4).
 func TestATruncatedLogIsHealed(t *testing.T) {
 	waitsFor(t, "healing (rule D4): a lane stops today when records that were confirmed are gone")
-	k := startKafka(t, plain)
 	for _, tt := range []struct {
 		name          string
 		before, after int // records sent while the broker is away; and later
@@ -46,6 +45,7 @@ func TestATruncatedLogIsHealed(t *testing.T) {
 		{"the gateway is killed too", 40, 40, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			k := startKafka(t, plain)
 			s := k.begin(t, one(1), nil)
 			s.send(200, 0)
 			s.drained()
@@ -101,12 +101,12 @@ func TestATruncatedLogIsNoticedUnderLoad(t *testing.T) {
 // A leader acks alone, dies, and a replica that slept follows it: what is lost is noticed and healed (H6, H7).
 func TestAnUncleanElectionIsHealed(t *testing.T) {
 	waitsFor(t, "healing (rule D4): a lane stops today when records that were confirmed are gone")
-	k := startKafka(t, pair)
 	for _, tt := range []struct {
 		name string
 		idle bool
 	}{{"idle", true}, {"under load", false}} {
 		t.Run(tt.name, func(t *testing.T) {
+			k := startKafka(t, pair)
 			s := k.begin(t, [][]int32{{1, 2}}, map[string]string{"min.insync.replicas": "1", "unclean.leader.election.enable": "true"})
 			s.send(100, 0)
 			s.drained()

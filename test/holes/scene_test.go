@@ -92,9 +92,8 @@ func startKafka(t *testing.T, want kind) *kafka {
 	if k := clusters[want]; k != nil {
 		return k
 	}
-	for other, k := range clusters {
-		k.end(t.Failed())
-		delete(clusters, other)
+	for _, k := range clusters {
+		k.end(false)
 	}
 	dir, err := os.MkdirTemp("", "streamdown-holes-")
 	if err != nil {
@@ -119,8 +118,13 @@ func startKafka(t *testing.T, want kind) *kafka {
 	return k
 }
 
-// end ends a cluster and removes its data, unless somebody will want to look into it. It returns an exit code.
+// end ends a cluster for good and removes its data, unless somebody will want to look into it. It returns an exit code.
 func (k *kafka) end(keep bool) int {
+	for kind, other := range clusters {
+		if k == other {
+			delete(clusters, kind)
+		}
+	}
 	k.admin.Close()
 	err := k.Close()
 	if keep || os.Getenv("KEEP") != "" {
@@ -169,6 +173,7 @@ func (k *kafka) begin(t *testing.T, replicas [][]int32, config map[string]string
 		_ = s.gateway.Kill()
 		if t.Failed() {
 			fmt.Printf("the gateway's last words:\n%s\n", process.Tail(s.gateway.Output(), 40))
+			k.end(true) // a broker may be down, or asleep: the next test gets another Kafka
 		}
 	})
 	return s

@@ -13,12 +13,12 @@ const hour = time.Hour
 
 // Kafka forgets a producer by the time of its records. What it stored unheard of is found by a scan, and not stored again (H1).
 func TestStateThatExpiredByRecordTimeIsReplacedByAScan(t *testing.T) {
-	k := startKafka(t, forgetful)
 	for _, life := range []struct {
 		name string
 		kill bool
 	}{{"the gateway lives", false}, {"the gateway is killed", true}} {
 		t.Run(life.name, func(t *testing.T) {
+			k := startKafka(t, forgetful)
 			s := k.begin(t, one(3), nil)
 			s.send(30, 5*hour)
 			s.drained()
@@ -57,10 +57,10 @@ func TestALaneThatIsIdleLongerThanKafkaRemembersGoesOn(t *testing.T) {
 // After any restart Kafka knows only the last batch of a producer. Those before it are not sent again, although it says
 // "out of order" to them (H3).
 func TestAWindowThatShrankDoublesNothing(t *testing.T) {
-	k := startKafka(t, plain)
 	for _, how := range []string{"stopped", "killed"} {
 		for _, gateway := range []string{"lives", "is killed"} {
 			t.Run(how+", the gateway "+gateway, func(t *testing.T) {
+				k := startKafka(t, plain)
 				s := k.begin(t, one(1), nil)
 				s.send(50, 0)
 				s.drained() // warm: five may be in flight

@@ -78,7 +78,6 @@ func TestPartitionsThatAreAddedKeepEachRecordInItsPlace(t *testing.T) {
 // What Kafka writes differently is the same all the same: it is found again after a crash, not sent again, and reconcile says
 // what became of it (H14).
 func TestWhatKafkaRewritesIsRecognized(t *testing.T) {
-	k := startKafka(t, plain)
 	for _, tt := range []struct {
 		name    string
 		config  map[string]string
@@ -91,6 +90,7 @@ func TestWhatKafkaRewritesIsRecognized(t *testing.T) {
 		{"zstd, log append time", map[string]string{"compression.type": "zstd", "message.timestamp.type": "LogAppendTime"}, reconcile.Rewritten},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			k := startKafka(t, plain)
 			s := k.begin(t, one(2), tt.config)
 			s.send(50, 0)
 			s.drained()
@@ -187,16 +187,23 @@ func TestABacklogOlderThanRetentionIsNotSentAgain(t *testing.T) {
 // Limits are lowered during the outage below what was acked: the lane stops and says which; when they are put back, all of it
 // arrives in order (H16, H17, rule D5).
 func TestLimitsLoweredInTheOutageStopTheLane(t *testing.T) {
-	k := startKafka(t, plain)
 	for _, tt := range []struct {
 		name, key, lower, back string
 		code                   int16
 		age                    time.Duration
+		waits                  string
 	}{
-		{"time", "message.timestamp.before.max.ms", "3600000", "9223372036854775807", 32, 5 * hour},
-		{"size", "max.message.bytes", "300", "1048588", 10, 0},
+		{
+			"time", "message.timestamp.before.max.ms", "3600000", "9223372036854775807", 32, 5 * hour,
+			"a look at the topic's message.timestamp.before.max.ms before INVALID_TIMESTAMP is taken for the batch's own fault, as max.message.bytes gets one: two batches go to quarantine first",
+		},
+		{"size", "max.message.bytes", "300", "1048588", 10, 0, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
+			k := startKafka(t, plain)
+			if tt.waits != "" {
+				waitsFor(t, tt.waits)
+			}
 			s := k.begin(t, one(1), nil)
 			s.send(30, tt.age)
 			s.drained()

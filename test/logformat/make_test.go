@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/cryptotest"
@@ -15,6 +16,7 @@ import (
 	"github.com/streamdown/streamdown/catalog"
 	"github.com/streamdown/streamdown/delivery"
 	"github.com/streamdown/streamdown/ingest"
+	"github.com/streamdown/streamdown/reconcile"
 	"github.com/streamdown/streamdown/vfs"
 	"github.com/streamdown/streamdown/wal"
 )
@@ -155,6 +157,18 @@ func (m *maker) hold(h delivery.Hold) {
 	m.tell(e)
 }
 
+// prove notes a proof, and a repair of what it found.
+func (m *maker) prove(lane streamdown.LaneID, topic streamdown.ID) {
+	m.t.Helper()
+	proof := reconcile.Noted{SHA256: strings.Repeat("5d", 32), Verdict: "violated", Accepted: 6, Compared: 6, At: time.Now().UTC()}
+	noted, err := proof.Entry()
+	m.must(err)
+	repair := reconcile.Intent{Lane: lane, Topic: "orders", Partition: 1, Cluster: "4L6g3nShT-eMCtK--X86sw", TopicID: topic.String(), PID: 4002, From: 1, To: 3, End: 80}
+	intent, err := repair.Entry()
+	m.must(err)
+	m.tell(noted, intent)
+}
+
 // story is a log with everything in it: three processes, of which the last two leave the segments that the page shows.
 func (m *maker) story() {
 	set := catalog.TopicConfig{
@@ -199,6 +213,7 @@ func (m *maker) story() {
 	m.book.Confirm(two, 1, 2000)
 	m.tell(m.book.ProgressEntry(m.log.Durable()))
 	m.hold(delivery.Hold{Target: "orders/0"})
+	m.prove(three, orders.ID)
 	_, err = m.log.Renew()
 	m.must(err)
 	m.settle()

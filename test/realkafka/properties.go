@@ -34,6 +34,8 @@ func small() map[string]string {
 		// a broker that is well.
 		"broker.session.timeout.ms":    "6000",
 		"broker.heartbeat.interval.ms": "500",
+		// A broker that cannot register for so long ends itself; 60 s by default, which a busy machine may well need.
+		"initial.broker.registration.timeout.ms": "240000",
 	}
 }
 
