@@ -51,9 +51,12 @@ func (l *identities) Restore(snapshot []byte) error {
 func (l *identities) Apply(e *wal.Entry) {
 	l.Book.Apply(e)
 	switch e.Kind {
-	case wal.KindBinding:
+	case wal.KindBinding, wal.KindQuarantine: // the latter has a binding in it when the lane goes on behind the batch
 		now := l.Lane(e.Lane)
 		if !now.Bound {
+			return
+		}
+		if known := l.bindings[e.Lane]; e.Kind == wal.KindQuarantine && len(known) > 0 && known[len(known)-1].Binding == now.Binding {
 			return
 		}
 		if l.bindings == nil {

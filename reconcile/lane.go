@@ -82,6 +82,7 @@ func (l *lane) begin(damaged bool) {
 	if l.run.cfg.Declared != nil {
 		l.declared = l.run.cfg.Declared(l.id)
 	}
+	l.declared.quarantined(books.Quarantine(l.id))
 	l.declared.Late = append(l.declared.Late, l.run.intents.late(l.id)...)
 	for _, b := range l.all {
 		if l.leadsHere(&b.Binding) {
