@@ -176,7 +176,6 @@ type person struct {
 	next  func() (struct{}, bool)
 	stop  func()
 	yield func(struct{}) bool
-	body  []byte // of the batch being sent
 }
 
 var errSimEnded = errors.New("the process has ended")
