@@ -42,6 +42,8 @@ type Quarantined struct {
 	Epoch    int16             `json:"epoch"`
 	Sequence int32             `json:"sequence"`
 	Offset   streamdown.Offset `json:"offset"`
+	// Never says that there is no such copy: whenever it was sent, the answer came, and was no.
+	Never bool `json:"never,omitempty"`
 
 	// Again is the identity under which it was sent again, or is about to be: noted before, so that nobody sends it under a
 	// second one. Sequence 0 of epoch 0; nothing of it lies below End.
@@ -67,7 +69,7 @@ const (
 	// QuarantineMost is how many batches may wait in quarantine. Beyond it lanes stop instead: a person has to look.
 	QuarantineMost = 1000
 	settledMost    = 1000 // late and discarded ones that are remembered, the latest
-	reasonKept     = 200  // bytes of a reason or a why
+	reasonKept     = 400  // bytes of a reason or a why
 )
 
 // QuarantineEntry is the log entry that takes a batch out of its lane, and in the same entry lets the lane go on behind it

@@ -133,6 +133,9 @@ func NewForwarder(opt Options) *Forwarder {
 			Target: parcels{opt.Target}, Log: opt.Log, Book: opt.Book, Store: opt.Quarantine, View: opt.Catalog.Cluster,
 			Name: opt.Log.LaneName, Now: time.Now,
 		}
+		if s, ok := opt.Target.(Settings); ok {
+			f.custody.Settings = s.TopicSettings
+		}
 	}
 	return f
 }

@@ -293,7 +293,7 @@ func (c *Core) Answered(now time.Time, id int32, tag uint64, answers []sink.Answ
 func (c *Core) answer(l *lane, o streamdown.Ordinal, a sink.Answer) {
 	l.flying--
 	c.counts[a.Class]++
-	if l.bad && a.Class == sink.OK || a.Class != sink.OK && a.Class != sink.Refused && a.Class != sink.Poison && a.Class != sink.Forbidden {
+	if l.bad && a.Class == sink.OK || a.Class == sink.Doubt || a.Class == sink.Moved { // the others refuse what was sent
 		l.hazy = max(l.hazy, l.most)
 	}
 	switch {

@@ -130,6 +130,7 @@ func (c *Core) quarantine(l *lane) {
 		Batch: delivery.Quarantined{
 			Lane: l.id, From: head.ordinal, To: head.end(), Bytes: len(head.body), Arrival: head.arrival, Code: r.code, Reason: r.why,
 			Cluster: l.bind.Cluster, Topic: l.bind.Topic, PID: l.bind.PID, Epoch: l.bind.Epoch, Sequence: l.bind.Sequence(head.ordinal), Offset: at,
+			Never: l.clear(),
 		},
 		Bind: bind,
 		Body: head.body,

@@ -34,8 +34,10 @@ type Custody struct {
 	Book   CustodyBook
 	Store  *quarantine.Store
 	View   func() *catalog.Cluster
-	Name   func(streamdown.LaneID) (streamdown.TopicPartition, bool)
-	Now    func() time.Time
+	// Settings reads a topic's settings as they are now; nil = those of View do.
+	Settings func(ctx context.Context, topic string) (catalog.TopicConfig, error)
+	Name     func(streamdown.LaneID) (streamdown.TopicPartition, bool)
+	Now      func() time.Time
 
 	mu sync.Mutex // held while one batch is dealt with, its questions and answers included: that is its purpose
 
@@ -171,15 +173,20 @@ func (c *Custody) Retry(ctx context.Context, o Order) (delivery.Quarantined, str
 		return delivery.Quarantined{}, "", ErrBusy
 	}
 	defer c.mu.Unlock()
-	a, err := c.begin(&o)
+	a, err := c.begin(ctx, &o)
 	if err != nil {
 		return a.q, "", err
 	}
 	q := &a.q
-	if at, err := c.look(ctx, a, &o); err != nil || at != streamdown.NoOffset {
-		return c.late(ctx, a, at, Found, &o, err)
-	}
-	if o.Dry {
+	at, err := c.look(ctx, a, &o)
+	switch {
+	case err != nil:
+		return *q, "", err
+	case at != streamdown.NoOffset && !o.Dry:
+		return c.late(ctx, a, at, Found, &o)
+	case at != streamdown.NoOffset:
+		return *q, Found, nil
+	case o.Dry:
 		return *q, WouldSend, nil
 	}
 	if q.Again == nil || c.plantBlind {
@@ -202,7 +209,7 @@ func (c *Custody) Retry(ctx context.Context, o Order) (delivery.Quarantined, str
 	case err != nil:
 		return *q, "", fmt.Errorf("%w (%w)", ErrNotKnown, err)
 	case answer.Class == sink.OK:
-		return c.late(ctx, a, answer.Base, Sent, &o, nil)
+		return c.late(ctx, a, answer.Base, Sent, &o)
 	case answer.Class == sink.Poison:
 		return *q, "", fmt.Errorf("%w: code %d %s", ErrRefusedAgain, answer.Code, answer.Message)
 	case answer.Class == sink.Refused || answer.Class == sink.Forbidden:
@@ -212,7 +219,7 @@ func (c *Custody) Retry(ctx context.Context, o Order) (delivery.Quarantined, str
 }
 
 // begin finds the batch, its bytes and where they belong.
-func (c *Custody) begin(o *Order) (*attempt, error) {
+func (c *Custody) begin(ctx context.Context, o *Order) (*attempt, error) {
 	a := &attempt{}
 	var err error
 	if a.q, err = c.find(o); err != nil {
@@ -237,6 +244,13 @@ func (c *Custody) begin(o *Order) (*attempt, error) {
 		return a, fmt.Errorf("topic %s was deleted and created again since: export the batch instead", name.Topic)
 	}
 	a.node, a.led, a.id, a.trim = p.Leader, p.LeaderEpoch, t.ID, t.Config.Compacted
+	if c.Settings != nil { // a person has just set the topic right, perhaps
+		cfg, err := c.Settings(ctx, name.Topic)
+		if err != nil {
+			return a, err
+		}
+		a.trim = cfg.Compacted
+	}
 	return a, nil
 }
 
@@ -246,14 +260,15 @@ func (c *Custody) look(ctx context.Context, a *attempt, o *Order) (at streamdown
 		return streamdown.NoOffset, nil
 	}
 	if again := a.q.Again; again != nil {
-		if at, err = c.scan(ctx, a, o, again.PID, 0, 0, again.End); err != nil || at != streamdown.NoOffset {
+		if at, err = c.scan(ctx, a, o.Unproven, again.PID, 0, 0, again.End); err != nil || at != streamdown.NoOffset {
 			return at, err
 		}
 	}
-	return c.scan(ctx, a, o, a.q.PID, a.q.Epoch, a.q.Sequence, a.q.Offset)
+	return c.scan(ctx, a, o.Unproven || a.q.Never, a.q.PID, a.q.Epoch, a.q.Sequence, a.q.Offset)
 }
 
-func (c *Custody) scan(ctx context.Context, a *attempt, o *Order, pid int64, epoch int16, seq int32, from streamdown.Offset) (streamdown.Offset, error) {
+// scan returns where a batch of an identity is, NoOffset if it is not there. Unless sure is set that has to be proved.
+func (c *Custody) scan(ctx context.Context, a *attempt, sure bool, pid int64, epoch int16, seq int32, from streamdown.Offset) (streamdown.Offset, error) {
 	found, err := c.Target.Scan(ctx, ScanRequest{
 		Node: a.node, TopicPartition: a.tp, Topic: a.id, LeaderEpoch: a.led, From: from, PID: pid,
 	})
@@ -265,18 +280,15 @@ func (c *Custody) scan(ctx context.Context, a *attempt, o *Order, pid int64, epo
 			return t.Base, nil
 		}
 	}
-	if (found.LogStart > from || found.End < from || a.trim) && !o.Unproven {
+	if (found.LogStart > from || found.End < from || a.trim) && !sure {
 		return streamdown.NoOffset, ErrUnproven
 	}
 	return streamdown.NoOffset, nil
 }
 
 // late notes that the batch is at the target.
-func (c *Custody) late(ctx context.Context, a *attempt, at streamdown.Offset, how string, o *Order, err error) (delivery.Quarantined, string, error) {
+func (c *Custody) late(ctx context.Context, a *attempt, at streamdown.Offset, how string, o *Order) (delivery.Quarantined, string, error) {
 	q := &a.q
-	if err != nil || o.Dry {
-		return *q, how, err
-	}
 	q.Fate, q.Settled, q.Base, q.By, q.Why = delivery.Late, c.Now().UTC(), at, o.By, o.Why
 	if err := c.note(ctx, q); err != nil {
 		return *q, "", fmt.Errorf("it is at offset %d, but that could not be noted; order it again: %w", at, err)

@@ -176,7 +176,6 @@ type person struct {
 	next  func() (struct{}, bool)
 	stop  func()
 	yield func(struct{}) bool
-	body  []byte // of the batch being sent
 }
 
 var errSimEnded = errors.New("the process has ended")
@@ -214,11 +213,15 @@ func (g *gateway) people() {
 	g.person = p
 	p.start(func() {
 		var how string
+		var is delivery.Quarantined
 		var err error
 		if discard {
-			_, how, err = c.Discard(context.Background(), order)
+			is, how, err = c.Discard(context.Background(), order)
 		} else {
-			_, how, err = c.Retry(context.Background(), order)
+			is, how, err = c.Retry(context.Background(), order)
+		}
+		if (how != "") != (is.Fate == delivery.Late || is.Fate == delivery.Discarded) && err == nil || how != "" && err != nil {
+			s.violate("retry", "%s@%d: %q is said of a batch that is %q: %v", s.log.names[q.Lane], q.From, how, is.Fate, err)
 		}
 		s.tracef("person: %s@%d: %s %v", s.log.names[q.Lane], q.From, how, err)
 		switch {

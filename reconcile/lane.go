@@ -85,6 +85,7 @@ func (l *lane) begin(damaged bool) {
 		l.declared.Late = append(l.declared.Late, more.Late...)
 		l.declared.Gone = append(l.declared.Gone, more.Gone...)
 	}
+	l.declared.quarantined(books.Quarantine(l.id))
 	l.declared.Late = append(l.declared.Late, l.run.intents.late(l.id)...)
 	for _, b := range l.all {
 		if l.leadsHere(&b.Binding) {

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -48,7 +49,8 @@ const patience = 2 * time.Minute
 //	end NAME SIGNAL CODE        end it with INT, TERM, KILL or INT TWICE; what it logged is in NAME.log
 //	hup NAME                     send it SIGHUP
 //	broker start|stop            an embedded broker (no Kafka) at BROKER, with topics orders and clicks, 2 partitions each
-//	produce ADDR TOPIC N         send so many records and see them acked
+//	refuse VALUE CODE            the broker refuses batches that hold a record of that value, with Kafka's code; 0: no more
+//	produce ADDR TOPIC N         send so many records and see them acked; TOPIC/PARTITION for one partition
 //	flip FILE POSITION           change one byte; a negative position counts from the end
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
@@ -63,7 +65,7 @@ func TestScripts(t *testing.T) {
 			return l.Close() // nobody answers there until the script starts a broker
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "until": until, "serve": serve, "end": end, "hup": hup, "broker": broker, "produce": produce, "flip": flip,
+			"exits": exits, "until": until, "serve": serve, "end": end, "hup": hup, "broker": broker, "produce": produce, "flip": flip, "refuse": refuse,
 		},
 	})
 }
@@ -75,6 +77,7 @@ type stage struct {
 	dir       string
 	processes map[string]*process
 	cluster   *kfake.Cluster
+	refused   atomic.Pointer[refusal]
 }
 
 func on(ts *testscript.TestScript) *stage { return ts.Value(stageKey{}).(*stage) }
@@ -218,13 +221,22 @@ func broker(ts *testscript.TestScript, _ bool, args []string) {
 func produce(ts *testscript.TestScript, _ bool, args []string) {
 	n, err := strconv.Atoi(args[2])
 	ts.Check(err)
-	cl, err := kgo.NewClient(kgo.SeedBrokers(args[0]), kgo.DefaultProduceTopic(args[1]))
+	topic, at, one := strings.Cut(args[1], "/")
+	opts := []kgo.Opt{kgo.SeedBrokers(args[0]), kgo.DefaultProduceTopic(topic)}
+	partition := 0
+	if one {
+		opts = append(opts, kgo.RecordPartitioner(kgo.ManualPartitioner()))
+		partition, err = strconv.Atoi(at)
+		ts.Check(err)
+	}
+	cl, err := kgo.NewClient(opts...)
 	ts.Check(err)
 	defer cl.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for i := range n {
 		r := kgo.KeySliceRecord(fmt.Appendf(nil, "k%d", i), fmt.Appendf(nil, "v%d", i))
+		r.Partition = int32(partition)
 		ts.Check(cl.ProduceSync(ctx, r).FirstErr())
 	}
 }
