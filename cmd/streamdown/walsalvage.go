@@ -17,6 +17,7 @@ import (
 	"github.com/streamdown/streamdown/catalog"
 	"github.com/streamdown/streamdown/delivery"
 	"github.com/streamdown/streamdown/ingest"
+	"github.com/streamdown/streamdown/ledger"
 	"github.com/streamdown/streamdown/vfs"
 	"github.com/streamdown/streamdown/wal"
 )
@@ -83,7 +84,7 @@ named, or the log cannot be opened. 5: a person has to agree. 6: there is no log
 // salvageOnce plans, asks and carries out. again is set when that only finished an earlier salvage.
 func salvageOnce(ctx context.Context, o *options, cfg wal.SalvageConfig, yes, dry bool) (again bool, err error) {
 	book := delivery.New() // the books of a node
-	cfg.Books = []wal.Book{book, ingest.New(ingest.Config{Confirmations: book}), catalog.New()}
+	cfg.Books = []wal.Book{book, ingest.New(ingest.Config{Confirmations: book}), catalog.New(), ledger.New(ledger.Config{})}
 	cfg.Progress = func(id streamdown.LaneID) (end, confirmed streamdown.Ordinal) {
 		l := book.Lane(id)
 		return l.End, l.Confirmed
