@@ -1,5 +1,5 @@
 # What there is to do here. docs/testing.md tells what each of the tests shows, needs and costs.
-.PHONY: build demo test test-real compat soak-real race fuzz crashsim size bench bench-log lint
+.PHONY: build demo test test-real compat soak soak-real race fuzz crashsim size bench bench-log lint
 
 ROUNDS   ?= 5
 N        ?= 1000000
@@ -36,6 +36,10 @@ test-real:
 compat:
 	bash test/install
 	go test -tags real -count=1 -timeout 60m -v -run TestClientsComeInUnchanged ./test/compat -all -update
+
+# The cores and the whole node in simulation, from seeds, for DURATION; planted bugs must be caught. The last line is the result.
+soak:
+	@go run ./test/soak -duration $(DURATION)
 
 # Three brokers in bad weather, as long as you like: make soak-real DURATION=1h STORM="-seed N". The last line is the result.
 soak-real:
