@@ -78,7 +78,7 @@ var faults = []fault{
 		return func() {
 			w.cluster.Dequeue(id)
 			w.net.Cut(w.brokers[id], true)
-			time.Sleep(50 * time.Millisecond)
+			sleep(50 * time.Millisecond)
 			w.hold--
 		}
 	}},

@@ -27,7 +27,7 @@ type gateway struct {
 func (w *world) disk(m *vfs.Mem) *vfs.Mem {
 	m.Slow(func(op vfs.Op, _ string) {
 		if op == vfs.OpSync || op == vfs.OpSyncDir {
-			time.Sleep(w.between(50*time.Microsecond, 2*time.Millisecond))
+			sleep(w.between(50*time.Microsecond, 2*time.Millisecond))
 		}
 	})
 	return m
@@ -76,7 +76,7 @@ func (w *world) crash(power bool) bool {
 	} else {
 		next = g.disk.Kill(w.rng.IntN(2) == 0)
 	}
-	time.Sleep(time.Duration(w.rng.Int64N(int64(300 * time.Millisecond))))
+	sleep(time.Duration(w.rng.Int64N(int64(300 * time.Millisecond))))
 	return w.live(next)
 }
 
@@ -89,7 +89,7 @@ func (w *world) freeze() bool {
 	w.net.Cut(gatewayAddr, false)
 	w.host(g.life).Freeze()
 	g.disk.Inject(nil)
-	time.Sleep(3 * time.Second)
+	sleep(3 * time.Second)
 	w.did["freeze"]++
 	next := g.disk.Kill(false)
 	stuck := make(chan struct{})
@@ -97,11 +97,11 @@ func (w *world) freeze() bool {
 	w.old = append(w.old, g)
 	after := time.Duration(w.rng.Int64N(int64(8 * time.Second)))
 	w.wg.Go(func() {
-		time.Sleep(after)
+		sleep(after)
 		w.say("life %d wakes up", g.life)
 		close(stuck)
 		w.host(g.life).Thaw()
-		time.Sleep(2 * time.Second)
+		sleep(2 * time.Second)
 		g.disk.Halt()
 		w.host(g.life).Die()
 		g.cancel()

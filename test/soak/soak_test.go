@@ -133,3 +133,6 @@ func (s *sum) void() string {
 	}
 	return fmt.Sprintf("never happened: %s; did: %v", strings.Join(never, ", "), slices.Sorted(maps.Keys(s.Did)))
 }
+
+// sleep lets the bubble's time pass: everything here runs in one.
+func sleep(d time.Duration) { time.Sleep(d) }

@@ -66,7 +66,7 @@ func (w *world) story() {
 	}
 	var open []end
 	for n := 2 + w.rng.IntN(10); (n > 0 || len(open) > 0) && !w.failed(); {
-		time.Sleep(time.Duration(w.rng.Int64N(int64(1200*time.Millisecond))) + 123*time.Nanosecond)
+		sleep(time.Duration(w.rng.Int64N(int64(1200*time.Millisecond))) + 123*time.Nanosecond)
 		if w.hold == 0 && w.rng.IntN(3) == 0 { // limit E: not while a request is queued somewhere
 			if gone := w.cluster.Expire(); gone > 0 {
 				w.say("%d producers expired", gone)
@@ -113,7 +113,7 @@ func (w *world) calm() {
 func (w *world) drained() {
 	limit := time.Now().Add(time.Minute)
 	for time.Now().Before(limit) && !w.settled() {
-		time.Sleep(100 * time.Millisecond)
+		sleep(100 * time.Millisecond)
 	}
 }
 
