@@ -27,6 +27,7 @@ type refusal struct {
 const (
 	codeTooLarge     = 10 // MESSAGE_TOO_LARGE: max.message.bytes
 	codeListTooLarge = 18 // RECORD_LIST_TOO_LARGE: segment.bytes
+	codeTimestamp    = 32 // INVALID_TIMESTAMP: message.timestamp.before.max.ms, after.max.ms
 
 	// inARow is how many batches in a row make the target's settings more likely to be wrong than the batches: the lane
 	// stops instead.
@@ -65,6 +66,10 @@ func (c *Core) poisoned(l *lane, a sink.Answer, why string) {
 		c.wait(l)
 	case r.code == codeListTooLarge:
 		c.halt(l, r.code, why+"; it was within the topic's segment.bytes when it was accepted: raise that again, and the lane goes on by itself", true)
+	case r.code == codeTimestamp && !c.cfg.plantLimits:
+		// Admission held it to the same limits. They were lowered, or it waited here for too long: all behind it will.
+		c.halt(l, r.code, why+"; its timestamps were within the topic's message.timestamp.before.max.ms and after.max.ms when it was accepted: raise these, and "+
+			"the lane goes on by itself", true)
 	case r.code == codeTooLarge && !c.cfg.plantLimits:
 		l.busy = true
 		c.act.Inspect(l.id, InspectRequest{l.tp.Topic})

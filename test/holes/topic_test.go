@@ -191,19 +191,12 @@ func TestLimitsLoweredInTheOutageStopTheLane(t *testing.T) {
 		name, key, lower, back string
 		code                   int16
 		age                    time.Duration
-		waits                  string
 	}{
-		{
-			"time", "message.timestamp.before.max.ms", "3600000", "9223372036854775807", 32, 5 * hour,
-			"a look at the topic's message.timestamp.before.max.ms before INVALID_TIMESTAMP is taken for the batch's own fault, as max.message.bytes gets one: two batches go to quarantine first",
-		},
-		{"size", "max.message.bytes", "300", "1048588", 10, 0, ""},
+		{"time", "message.timestamp.before.max.ms", "3600000", "9223372036854775807", 32, 5 * hour},
+		{"size", "max.message.bytes", "300", "1048588", 10, 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			k := startKafka(t, plain)
-			if tt.waits != "" {
-				waitsFor(t, tt.waits)
-			}
 			s := k.begin(t, one(1), nil)
 			s.send(30, tt.age)
 			s.drained()

@@ -105,7 +105,7 @@ func (r *reader) row(row *Row, start, at, end, level int, v *values) (int, error
 		if !ok {
 			return at, fmt.Errorf("nothing is called %q", row.If)
 		}
-		if row.Op == "=" && n != row.Than || row.Op == ">" && n <= row.Than {
+		if row.Op == "=" && n != row.Than || row.Op == ">" && n <= row.Than || row.Op == "has" && n&row.Than == 0 {
 			return at, nil
 		}
 	}

@@ -157,6 +157,22 @@ func (m *maker) hold(h delivery.Hold) {
 	m.tell(e)
 }
 
+// aside puts a batch of a lane aside, and sends it again.
+func (m *maker) aside(lane streamdown.LaneID, topic streamdown.ID, from, to streamdown.Ordinal) {
+	m.t.Helper()
+	q := delivery.Quarantined{
+		Lane: lane, From: from, To: to, Log: m.log.ID().String(), Bytes: 80, Arrival: time.Now().UnixMilli(), At: time.Now().UTC(), Code: 87, Reason: "null keys",
+		Cluster: "4L6g3nShT-eMCtK--X86sw", Topic: topic, PID: 4001, Epoch: 1, Sequence: 1, Offset: 78, Never: true,
+	}
+	e, err := delivery.QuarantineEntry(q, delivery.Binding{Lane: lane, Cluster: q.Cluster, Topic: topic, PID: q.PID, Epoch: 2, Base: to, End: 78})
+	m.must(err)
+	m.tell(e)
+	q.Fate, q.Again, q.Settled, q.Base, q.By, q.Why = delivery.Late, &delivery.Again{PID: 4003, End: 90}, time.Now().UTC(), 91, "ann", "the topic is as it was"
+	e, err = delivery.FateEntry(q)
+	m.must(err)
+	m.tell(e)
+}
+
 // prove notes a proof, and a repair of what it found.
 func (m *maker) prove(lane streamdown.LaneID, topic streamdown.ID) {
 	m.t.Helper()
@@ -193,6 +209,7 @@ func (m *maker) story() {
 
 	m.start() // the second: fills segments, lets the first of its own go, and writes over it
 	one, two := m.lane("payments", 0), m.lane("audit", 3)
+	m.aside(zero, orders.ID, 0, 2)
 	m.tell(m.filler(two), m.filler(two), m.filler(two))
 	m.tell(bind(one, 0, 0, 0, payments.ID), m.filler(two))
 	segments := m.segments()
@@ -213,6 +230,7 @@ func (m *maker) story() {
 	m.book.Confirm(two, 1, 2000)
 	m.tell(m.book.ProgressEntry(m.log.Durable()))
 	m.hold(delivery.Hold{Target: "orders/0"})
+	m.aside(three, orders.ID, 1, 3)
 	m.prove(three, orders.ID)
 	_, err = m.log.Renew()
 	m.must(err)

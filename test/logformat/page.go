@@ -53,7 +53,7 @@ type Name struct {
 
 var (
 	tableMark = regexp.MustCompile(`^<!-- (layout|choice|keys|files): ?([\w -]*) -->$`)
-	typeCell  = regexp.MustCompile(`^([\w-]+)(?: ([\w-]+(?: of \w+)?))??(?: × ([\w ]+)| (…))?(?: if ([\w ]+) ([>=]) (\d+))?$`)
+	typeCell  = regexp.MustCompile(`^([\w-]+)(?: ([\w-]+(?: of \w+)?))??(?: × ([\w ]+)| (…))?(?: if ([\w ]+) ([>=]|has) (\d+))?$`)
 	words     = strings.NewReplacer("NUMBER", `\d{10,}`, "LSN", `\d{20}`, "TIME", `\d+`, "NAME", `.+`, "N", `\d`)
 )
 
