@@ -92,7 +92,7 @@ func (o *oracle) again(q *sink.Parcel) {
 	if err != nil || h.BaseSequence != 0 || h.ProducerEpoch != 0 {
 		o.s.violate("retry", "%s: epoch %d, sequence %d (%v)", q.TopicPartition, h.ProducerEpoch, h.BaseSequence, err)
 	}
-	o.agains[h.ProducerID] = true
+	o.resent[h.ProducerID] = true
 	l := &o.lanes[place(q.TopicPartition)]
 	for i := range l.batches {
 		if string(l.payload(i)) == string(q.Payload) && l.batches[i].away.is && l.batches[i].away.pid == h.ProducerID {
@@ -113,7 +113,7 @@ func (o *oracle) retried(p *partition, b *kbatch) bool {
 			return true
 		}
 	}
-	if o.agains[b.pid] { // noted in a log that was rolled back since: nobody can know of it
+	if o.resent[b.pid] { // noted in a log that was rolled back since: nobody can know of it
 		b.index = -1
 		return true
 	}

@@ -18,7 +18,7 @@ type oracle struct {
 	contents map[string]*content // by payload
 	wire     map[wireKey]meaning // what every sequence ever sent stood for
 	lanes    []laneTruth         // by partition, as simPartitions
-	agains   map[int64]bool      // producer ids that batches were sent again under
+	resent   map[int64]bool      // producer ids that batches were sent again under
 }
 
 type wireKey struct {
@@ -59,7 +59,7 @@ type logged struct {
 func (b *logged) end() streamdown.Ordinal { return b.ordinal + streamdown.Ordinal(b.count) }
 
 func newOracle(s *sim) *oracle {
-	o := &oracle{s: s, contents: map[string]*content{}, wire: map[wireKey]meaning{}, agains: map[int64]bool{}, lanes: make([]laneTruth, s.knobs.partitions)}
+	o := &oracle{s: s, contents: map[string]*content{}, wire: map[wireKey]meaning{}, resent: map[int64]bool{}, lanes: make([]laneTruth, s.knobs.partitions)}
 	for i := range o.lanes {
 		o.lanes[i].tp, o.lanes[i].last = simPartitions[i], map[int]int{}
 	}

@@ -23,7 +23,7 @@ import (
 type quarantineRun struct {
 	*running
 	t     *testing.T
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // the test's
 	kafka *realkafka.Broker
 	admin *kadm.Client
 	dir   string

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"slices"
@@ -123,7 +124,7 @@ func (b *node) answer(nc net.Conn, life int, req kmsg.Request, resp kmsg.Respons
 		frame = slices.Concat(frame, frame)
 	}
 	_, err := nc.Write(frame)
-	return err == nil || err == io.ErrShortWrite
+	return err == nil || errors.Is(err, io.ErrShortWrite)
 }
 
 func decode(frame []byte) (kmsg.Request, int32, error) {

@@ -60,48 +60,48 @@ func (p *partition) roundLocked() (changed bool) {
 }
 
 // fetch copies what the leader has beyond the follower's end.
-func (f *replica) fetch(l *replica) (changed bool) {
-	if f.end < l.start { // all of it was trimmed: begin anew
-		f.log, f.epochs, f.producers = nil, nil, map[int64]*producer{}
-		f.start, f.end, f.hw = l.start, l.start, l.start
+func (r *replica) fetch(l *replica) (changed bool) {
+	if r.end < l.start { // all of it was trimmed: begin anew
+		r.log, r.epochs, r.producers = nil, nil, map[int64]*producer{}
+		r.start, r.end, r.hw = l.start, l.start, l.start
 	}
 	hw := min(l.hw, l.end)
 	for i := range l.log {
-		if l.log[i].base >= f.end {
-			f.push(l.log[i])
+		if l.log[i].base >= r.end {
+			r.push(l.log[i])
 			changed = true
 		}
 	}
-	if l.start > f.start {
-		f.trim(l.start)
+	if l.start > r.start {
+		r.trim(l.start)
 		changed = true
 	}
-	if hw = min(hw, f.end); hw > f.hw {
-		f.hw, changed = hw, true
+	if hw = min(hw, r.end); hw > r.hw {
+		r.hw, changed = hw, true
 	}
 	return changed
 }
 
 // follow cuts off what the leader does not have (KIP-101): below it the two logs are the same.
-func (f *replica) follow(l *replica) {
-	for len(f.epochs) > 0 && f.end > 0 {
-		mine := f.epochs[len(f.epochs)-1].epoch
+func (r *replica) follow(l *replica) {
+	for len(r.epochs) > 0 && r.end > 0 {
+		mine := r.epochs[len(r.epochs)-1].epoch
 		epoch, end := l.epochEnd(mine)
 		if epoch == mine || epoch < 0 {
-			if epoch == mine && end < f.end {
-				f.cut(end)
+			if epoch == mine && end < r.end {
+				r.cut(end)
 			} else if epoch < 0 {
-				f.cut(min(f.hw, l.end))
+				r.cut(min(r.hw, l.end))
 			}
 			break
 		}
 		// The leader has no such epoch: nothing of it can stay, nor what of the epoch below lies beyond the leader's.
-		_, here := f.epochEnd(epoch)
+		_, here := r.epochEnd(epoch)
 		if here < 0 {
-			here = f.epochs[len(f.epochs)-1].start
+			here = r.epochs[len(r.epochs)-1].start
 		}
-		if to := min(end, here); to < f.end {
-			f.cut(to)
+		if to := min(end, here); to < r.end {
+			r.cut(to)
 			continue
 		}
 		break
