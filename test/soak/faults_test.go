@@ -50,7 +50,12 @@ var faults = []fault{
 	{"silence", 3, func(w *world) func() {
 		addr := w.brokers[w.someBroker()]
 		w.net.Silence(addr, true)
-		return func() { w.net.Silence(addr, false) }
+		w.hold++
+		return func() {
+			w.net.Silence(addr, false)
+			w.hold--
+			w.underway(time.Second)
+		}
 	}},
 	{"clients", 3, func(w *world) func() { w.net.Cut(gatewayAddr, w.rng.IntN(2) == 0); return nil }},
 	{"shrink", 3, func(w *world) func() {
@@ -78,8 +83,8 @@ var faults = []fault{
 		return func() {
 			w.cluster.Dequeue(id)
 			w.net.Cut(w.brokers[id], true)
-			sleep(50 * time.Millisecond)
 			w.hold--
+			w.underway(time.Second)
 		}
 	}},
 	{"drop", 4, func(w *world) func() {
@@ -87,7 +92,9 @@ var faults = []fault{
 		return nil
 	}},
 	{"delay", 3, func(w *world) func() {
-		w.cluster.DelayAnswers(w.someBroker(), 0, 1+w.rng.IntN(3), time.Duration(w.rng.Int64N(int64(4*time.Second))))
+		id, n, late := w.someBroker(), 1+w.rng.IntN(3), time.Duration(w.rng.Int64N(int64(4*time.Second)))
+		w.cluster.DelayAnswers(id, 0, n, late) // and what follows on the connection waits in it, though we give it up
+		w.underway(time.Duration(n+1)*late + 5*time.Second)
 		return nil
 	}},
 	{"repeat", 1, func(w *world) func() { w.cluster.RepeatAnswers(w.someBroker(), 0, 1); return nil }},

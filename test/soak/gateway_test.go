@@ -96,6 +96,7 @@ func (w *world) freeze() bool {
 	g.disk.Slow(func(vfs.Op, string) { <-stuck })
 	w.old = append(w.old, g)
 	after := time.Duration(w.rng.Int64N(int64(8 * time.Second)))
+	w.underway(after + 4*time.Second)
 	w.wg.Go(func() {
 		sleep(after)
 		w.say("life %d wakes up", g.life)

@@ -67,7 +67,7 @@ func (w *world) story() {
 	var open []end
 	for n := 2 + w.rng.IntN(10); (n > 0 || len(open) > 0) && !w.failed(); {
 		sleep(time.Duration(w.rng.Int64N(int64(1200*time.Millisecond))) + 123*time.Nanosecond)
-		if w.hold == 0 && w.rng.IntN(3) == 0 { // limit E: not while a request is queued somewhere
+		if w.rng.IntN(3) == 0 && w.hold == 0 && !time.Now().Before(w.landing) {
 			if gone := w.cluster.Expire(); gone > 0 {
 				w.say("%d producers expired", gone)
 				w.did["expired"]++
@@ -95,6 +95,14 @@ func (w *world) story() {
 			}
 			break
 		}
+	}
+}
+
+// underway says that a request may be under way for so long although nobody waits for it. Until it has landed no producer
+// expires: that is limit E of the rules, which no sender can do anything about.
+func (w *world) underway(d time.Duration) {
+	if by := time.Now().Add(d); by.After(w.landing) {
+		w.landing = by
 	}
 }
 

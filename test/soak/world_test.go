@@ -35,6 +35,7 @@ type world struct {
 	maxSize string     // of the log: small ones have small segments
 	plant   *seamPlant
 	hold    int            // switches that keep requests queued
+	landing time.Time      // when the last of them has landed; see underway
 	heals   bool           // what the cluster lost comes back
 	wg      sync.WaitGroup // of producers and of gateways that are dying
 
