@@ -191,7 +191,7 @@ func (o *oracle) appended(p *partition, b *kbatch) {
 		return
 	}
 	i := p.ours
-	for i < len(l.batches) && (l.batches[i].damaged || l.batches[i].away.is) && !bytes.Equal(l.payload(i), b.payload) {
+	for i < len(l.batches) && (l.batches[i].damaged || l.batches[i].away.is) && (!bytes.Equal(l.payload(i), b.payload) || l.repeated(i)) {
 		i++
 	}
 	if i < len(l.batches) && bytes.Equal(l.payload(i), b.payload) {
@@ -215,6 +215,15 @@ func (o *oracle) appended(p *partition, b *kbatch) {
 		}
 	}
 	o.s.violate("G1", "%s: %s was appended at offset %d and is not durable in the log", p.tp, name, b.base)
+}
+
+// repeated reports whether the next batch that may be sent is the same as one that may not: its client sent it twice.
+func (l *laneTruth) repeated(i int) bool {
+	next := i + 1
+	for next < len(l.batches) && (l.batches[next].damaged || l.batches[next].away.is) {
+		next++
+	}
+	return next < len(l.batches) && bytes.Equal(l.payload(i), l.payload(next))
 }
 
 func (l *laneTruth) payload(i int) []byte { return l.batches[i].of.body[batch.HeaderSize:] }
