@@ -243,6 +243,13 @@ func (k *Keeper) replay(end streamdown.LSN, beyond func(*Row)) (ok bool, err err
 	return err == nil, err
 }
 
+// close lets the file go that is written to: the process may go on without this log, or open it again.
+func (k *Keeper) close() {
+	k.flushing.Lock()
+	defer k.flushing.Unlock()
+	k.out.giveUp()
+}
+
 // Run writes and verifies until ctx ends, and then writes once more. What it could not write it derives again at the next
 // start.
 func (k *Keeper) Run(ctx context.Context) error {
@@ -253,6 +260,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			_ = k.Flush(context.WithoutCancel(ctx)) // it is in Stats, and the next start tries again
+			k.close()
 			return nil
 		case <-flush.C:
 			_ = k.Flush(ctx)

@@ -142,7 +142,7 @@ func Open(opt Options) (n *Node, err error) {
 	if opt.WrapTarget != nil {
 		to = opt.WrapTarget(to)
 	}
-	n.aside = quarantine.New(vfs.OS{}, n.cfg.Data.Dir)
+	n.aside = quarantine.New(disk, n.cfg.Data.Dir)
 	n.forwarder = forward.NewForwarder(forward.Options{
 		Core: forward.Config{Patience: n.patience(), Class: n.leader}, Log: n.wal, Book: n.book, Catalog: n.catalog, Target: to,
 		Logger: n.log, Retain: n.retain(), Floor: n.floor, Quarantine: n.aside,
